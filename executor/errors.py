@@ -1,0 +1,109 @@
+"""Errors of the executor, grouped by whose fault it is; two levels deep.
+
+Catch a group to act on the fault (fix the call, refuse the peer, retry, report a bug), a leaf to act on the case.
+Every error carries a one-line message for the person; `code` is stable and may be matched by programs.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CordonError(Exception):
+    """Root of everything Cordon raises on purpose."""
+
+    code: ClassVar[str] = "cordon.error"
+
+
+class MisuseError(CordonError):
+    """The caller broke a documented rule: the call has to be changed."""
+
+    code = "cordon.misuse"
+
+
+class RefusedError(CordonError):
+    """A rule said no to something untrusted: a lease, a frame, a request. Nothing has happened."""
+
+    code = "cordon.refused"
+
+
+class OutsideError(CordonError):
+    """Something outside is broken or missing: QEMU, libvirt, OPA, the disk, the host."""
+
+    code = "cordon.outside"
+
+
+class BugError(CordonError):
+    """Cordon contradicted itself. Please report it."""
+
+    code = "cordon.bug"
+
+
+class InvalidInputError(MisuseError):
+    """A value from a person or a file does not fit; the message names the place and what would fit."""
+
+    code = "cordon.invalid_input"
+
+
+class LeaseRefusedError(RefusedError):
+    """A lease was not accepted; `reason` is the stable code, for example `lease.expired`."""
+
+    code = "lease.refused"
+
+    def __init__(self, reason: str, message: str) -> None:
+        """`reason` is a stable code `lease.<short_name>`; `message` one line for the person."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class FrameViolationError(RefusedError):
+    """A frame of the guest channel broke the protocol; the VM is closed."""
+
+    code = "channel.violation"
+
+    def __init__(self, reason: str, message: str) -> None:
+        """`reason` is a stable code, for example `bad_magic`."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class PolicyUnavailableError(OutsideError):
+    """The policy engine could not be started or asked."""
+
+    code = "policy.unavailable"
+
+
+class HypervisorError(OutsideError):
+    """libvirt or QEMU failed."""
+
+    code = "hypervisor.failed"
+
+
+class GuestLostError(OutsideError):
+    """The guest stopped answering: panic, agent crash, QEMU killed, or a deadline passed."""
+
+    code = "guest.lost"
+
+
+class ImageError(OutsideError):
+    """The gold image or the agent disk is missing, stale, or could not be built."""
+
+    code = "image.failed"
+
+
+class AuditError(OutsideError):
+    """The audit trail cannot be written; no new work is accepted."""
+
+    code = "svf.unwritable"
+
+
+class DamagedAuditError(RefusedError):
+    """An audit trail failed verification; `kind` and `seq` say how and where."""
+
+    code = "svf.damaged"
+
+    def __init__(self, kind: str, seq: int, message: str) -> None:
+        """`kind` is one of edit, delete, reorder, duplicate, truncate, fork, genesis; `seq` the first bad record."""
+        super().__init__(message)
+        self.kind = kind
+        self.seq = seq
