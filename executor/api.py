@@ -1,0 +1,46 @@
+"""The executor's interface: what the service, the harness and the simulator agree on. One contract suite runs on each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from executor.intent import Command, Intent
+from executor.outcome import Outcome
+
+Engine = Literal["kvm", "tcg", "sim"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One intent to take through the whole path, with what the drills may vary about it."""
+
+    intent: Intent
+    attempt: tuple[Command, ...] | None = None
+    """Commands actually presented under the lease; None: the intent's own. They differ only in an attack."""
+    approvals: tuple[str, ...] = ("cp14",)
+    """Who signs off besides the policy: agent names, `human`, `architect`; each signs with its registered key."""
+    weaken: frozenset[str] = field(default_factory=frozenset)
+    """Controls taken away for a positive control or a sabotage case (executor/weaken.py). Empty outside drills."""
+    tamper: dict[str, Any] = field(default_factory=dict)
+    """Damage done to the lease between issue and use, for drills: field path -> value. Empty outside drills."""
+
+
+class Executor(Protocol):
+    """Takes intents through the whole path of DESIGN section 4."""
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the guest."""
+
+    def run(self, request: Request) -> Outcome:
+        """Take `request` to its end; a refusal is an `Outcome`, not an exception.
+
+        Raises `OutsideError` only when the outcome could not be recorded (`AuditError`) or no engine can be had.
+        """
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters and gauges, JSON-like."""
+
+    def close(self) -> None:
+        """Destroy every VM and release everything; a second call is silent."""
