@@ -1,4 +1,4 @@
-"""The executor's interface: what the service, the harness and the simulator agree on. One contract suite runs on each."""
+"""The executor's interface: what service, harness and simulator agree on: one contract suite runs on each."""
 
 from __future__ import annotations
 

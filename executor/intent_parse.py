@@ -1,6 +1,6 @@
 """The parser behind `Intent.parse`: JSON-like data in, a frozen `Intent` out, or one located message.
 
-Shape only: a path with `..` or a capability nobody knows passes, because refusing it with a reason is the policy's work.
+Shape only: a path with `..` or a capability nobody knows passes, refusing it with a reason is the policy's work.
 Sizes are bounded here, so that nothing later has to fear a hundred-megabyte request.
 """
 
@@ -63,9 +63,7 @@ class _Fields:
     def end(self) -> None:
         if self._left:
             name = min(self._left)
-            raise InvalidInputError(
-                f"{self.at(name)}: unknown field; there are {', '.join(sorted(self._known))}"
-            )
+            raise InvalidInputError(f"{self.at(name)}: unknown field; there are {', '.join(sorted(self._known))}")
 
 
 def _kind(value: object) -> str:
@@ -81,9 +79,7 @@ def _text(value: object, where: str) -> str:
     try:
         size = len(value.encode())
     except UnicodeEncodeError as error:
-        raise InvalidInputError(
-            f"{where}: holds half of a surrogate pair at character {error.start}"
-        ) from None
+        raise InvalidInputError(f"{where}: holds half of a surrogate pair at character {error.start}") from None
     if size > MAX_STRING:
         raise InvalidInputError(f"{where}: {size} bytes is over {MAX_STRING}")
     return value
@@ -127,8 +123,7 @@ def parse_command(raw: object, where: str) -> Command:
 def parse_commands(raw: object, where: str) -> tuple[Command, ...]:
     """A list of commands; raises `InvalidInputError`."""
     commands = tuple(
-        parse_command(item, f"{where}[{number}]")
-        for number, item in enumerate(_items(raw, where, MAX_COMMANDS))
+        parse_command(item, f"{where}[{number}]") for number, item in enumerate(_items(raw, where, MAX_COMMANDS))
     )
     if not commands:
         raise InvalidInputError(f"{where}: at least one command is required")
@@ -168,9 +163,7 @@ def _scope(raw: object, where: str) -> Scope:
     scope = Scope(
         paths_read=entry.strings("paths_read", Scope().paths_read),
         paths_write=entry.strings("paths_write", Scope().paths_write),
-        network="egress"
-        if entry.choice("network", "deny_all", ("deny_all", "egress")) == "egress"
-        else "deny_all",
+        network="egress" if entry.choice("network", "deny_all", ("deny_all", "egress")) == "egress" else "deny_all",
         endpoints=tuple(
             _endpoint(item, f"{where}.endpoints[{number}]")
             for number, item in enumerate(_items(entry.take("endpoints", []), entry.at("endpoints"), 64))
@@ -193,9 +186,7 @@ def _limits(raw: object, where: str) -> Limits:
     entry = _Fields(raw, where)
     default = Limits()
     values = {
-        field.name: _whole(
-            entry.take(field.name, getattr(default, field.name)), entry.at(field.name), 1, 2**31
-        )
+        field.name: _whole(entry.take(field.name, getattr(default, field.name)), entry.at(field.name), 1, 2**31)
         for field in fields(Limits)
     }
     entry.end()

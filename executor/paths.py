@@ -1,4 +1,4 @@
-"""Where Cordon keeps things: the state folder (kept), the cache folder (may be deleted), the runtime folder (sockets)."""
+"""Where Cordon keeps things: state (kept), cache (may be deleted), runtime (sockets and overlays)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def cache_dir() -> Path:
 
 
 def runtime_dir() -> Path:
-    """Sockets, overlays, libvirt roots: `$CORDON_RUNTIME`, else /run/cordon for root, else under $XDG_RUNTIME_DIR or /tmp.
+    """Sockets, overlays, VMs: `$CORDON_RUNTIME`, else /run/cordon for root, else below $XDG_RUNTIME_DIR or /tmp.
 
     Kept short on purpose: a unix socket's path ends at 108 bytes.
     """

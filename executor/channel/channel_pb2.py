@@ -4,83 +4,80 @@
 # source: executor/channel/channel.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
+
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
+
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC,
-    7,
-    35,
-    1,
-    '',
-    'executor/channel/channel.proto'
+    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "executor/channel/channel.proto"
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-
-
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x65xecutor/channel/channel.proto\x12\x0e\x63ordon.channel\"\x91\x03\n\x07ToGuest\x12.\n\tconfigure\x18\x01 \x01(\x0b\x32\x19.cordon.channel.ConfigureH\x00\x12*\n\x07prepare\x18\x02 \x01(\x0b\x32\x17.cordon.channel.PrepareH\x00\x12+\n\x08put_file\x18\x03 \x01(\x0b\x32\x17.cordon.channel.PutFileH\x00\x12&\n\x05start\x18\x04 \x01(\x0b\x32\x15.cordon.channel.StartH\x00\x12$\n\x04kill\x18\x05 \x01(\x0b\x32\x14.cordon.channel.KillH\x00\x12*\n\x07\x63ollect\x18\x06 \x01(\x0b\x32\x17.cordon.channel.CollectH\x00\x12&\n\x05reset\x18\x07 \x01(\x0b\x32\x15.cordon.channel.ResetH\x00\x12$\n\x04ping\x18\x08 \x01(\x0b\x32\x14.cordon.channel.PingH\x00\x12-\n\tpower_off\x18\t \x01(\x0b\x32\x18.cordon.channel.PowerOffH\x00\x42\x06\n\x04\x62ody\"d\n\tConfigure\x12\r\n\x05vm_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x15\n\rwall_clock_ns\x18\x03 \x01(\x04\x12\x0f\n\x07\x65ntropy\x18\x04 \x01(\x0c\x12\x0e\n\x06weaken\x18\x05 \x03(\t\"\xa1\x01\n\x07Prepare\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x03(\t\x12\x13\n\x0bpaths_write\x18\x03 \x03(\t\x12\x15\n\renv_allowlist\x18\x04 \x03(\t\x12&\n\x06limits\x18\x05 \x01(\x0b\x32\x16.cordon.channel.Limits\x12\x1a\n\x12\x63ommands_allowlist\x18\x06 \x03(\t\"\x98\x01\n\x06Limits\x12\x11\n\tcpu_quota\x18\x01 \x01(\r\x12\x14\n\x0cmem_quota_mb\x18\x02 \x01(\r\x12\x15\n\rdisk_quota_mb\x18\x03 \x01(\r\x12\x1b\n\x13wallclock_timeout_s\x18\x04 \x01(\r\x12\x10\n\x08\x66\x64_limit\x18\x05 \x01(\r\x12\x0c\n\x04pids\x18\x06 \x01(\r\x12\x11\n\toutput_mb\x18\x07 \x01(\r\"A\n\x07PutFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04mode\x18\x02 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0c\n\x04last\x18\x04 \x01(\x08\"%\n\x06\x45nvVar\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"m\n\x05Start\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04\x61rgv\x18\x02 \x03(\x0c\x12\x0b\n\x03\x63wd\x18\x03 \x01(\t\x12#\n\x03\x65nv\x18\x04 \x03(\x0b\x32\x16.cordon.channel.EnvVar\x12\x13\n\x0b\x63ompromised\x18\x05 \x01(\x08\"\'\n\x04Kill\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"+\n\x07\x43ollect\x12\r\n\x05paths\x18\x01 \x03(\t\x12\x11\n\tmax_bytes\x18\x02 \x01(\x04\"\x07\n\x05Reset\"\x15\n\x04Ping\x12\r\n\x05nonce\x18\x01 \x01(\x04\"\n\n\x08PowerOff\"\xa8\x04\n\tFromGuest\x12&\n\x05ready\x18\x01 \x01(\x0b\x32\x15.cordon.channel.ReadyH\x00\x12,\n\x08prepared\x18\x02 \x01(\x0b\x32\x18.cordon.channel.PreparedH\x00\x12\x31\n\x0b\x66ile_stored\x18\x03 \x01(\x0b\x32\x1a.cordon.channel.FileStoredH\x00\x12*\n\x07started\x18\x04 \x01(\x0b\x32\x17.cordon.channel.StartedH\x00\x12(\n\x06output\x18\x05 \x01(\x0b\x32\x16.cordon.channel.OutputH\x00\x12(\n\x06sample\x18\x06 \x01(\x0b\x32\x16.cordon.channel.SampleH\x00\x12,\n\x08\x66inished\x18\x07 \x01(\x0b\x32\x18.cordon.channel.FinishedH\x00\x12(\n\x06\x64\x65nied\x18\x08 \x01(\x0b\x32\x16.cordon.channel.DeniedH\x00\x12/\n\nfile_piece\x18\t \x01(\x0b\x32\x19.cordon.channel.FilePieceH\x00\x12\x33\n\x0c\x63ollect_done\x18\n \x01(\x0b\x32\x1b.cordon.channel.CollectDoneH\x00\x12$\n\x04pong\x18\x0b \x01(\x0b\x32\x14.cordon.channel.PongH\x00\x12&\n\x05\x66\x61ult\x18\x0c \x01(\x0b\x32\x15.cordon.channel.FaultH\x00\x42\x06\n\x04\x62ody\"\x97\x01\n\x05Ready\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x14\n\x0c\x61gent_digest\x18\x02 \x01(\t\x12\x0e\n\x06kernel\x18\x03 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x04 \x01(\t\x12\x10\n\x08hostname\x18\x05 \x01(\t\x12\x12\n\nconfigured\x18\x06 \x01(\x08\x12\x0f\n\x07\x62oot_ns\x18\x07 \x01(\x04\x12\x0e\n\x06weaken\x18\x08 \x03(\t\"\x1c\n\x08Prepared\x12\x10\n\x08lease_id\x18\x01 \x01(\t\"8\n\nFileStored\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\'\n\x07Started\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\"7\n\x06Output\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\x8d\x01\n\x06Sample\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x61t_ns\x18\x02 \x01(\x04\x12\x10\n\x08\x63pu_usec\x18\x03 \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x04\x12\x19\n\x11memory_peak_bytes\x18\x05 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x06 \x01(\x04\x12\x0c\n\x04pids\x18\x07 \x01(\r\"\xa7\x02\n\x08\x46inished\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12-\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32\x1e.cordon.channel.Finished.Cause\x12\x11\n\texit_code\x18\x03 \x01(\x05\x12\x0e\n\x06signal\x18\x04 \x01(\r\x12\x0f\n\x07syscall\x18\x05 \x01(\x05\x12%\n\x05usage\x18\x06 \x01(\x0b\x32\x16.cordon.channel.Sample\x12\x13\n\x0b\x64uration_ns\x18\x07 \x01(\x04\"k\n\x05\x43\x61use\x12\n\n\x06\x45XITED\x10\x00\x12\x0c\n\x08SIGNALED\x10\x01\x12\x0b\n\x07SECCOMP\x10\x02\x12\x07\n\x03OOM\x10\x03\x12\r\n\tWALLCLOCK\x10\x04\x12\x08\n\x04\x44ISK\x10\x05\x12\n\n\x06OUTPUT\x10\x06\x12\r\n\tREQUESTED\x10\x07\"8\n\x06\x44\x65nied\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"d\n\tFilePiece\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04mode\x18\x02 \x01(\r\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x0c\n\x04last\x18\x05 \x01(\x08\x12\x0f\n\x07refused\x18\x06 \x01(\t\"\x1c\n\x0b\x43ollectDone\x12\r\n\x05\x66iles\x18\x01 \x01(\r\"\x15\n\x04Pong\x12\r\n\x05nonce\x18\x01 \x01(\x04\"&\n\x05\x46\x61ult\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
+    b'\n\x1e\x65xecutor/channel/channel.proto\x12\x0e\x63ordon.channel"\x91\x03\n\x07ToGuest\x12.\n\tconfigure\x18\x01 \x01(\x0b\x32\x19.cordon.channel.ConfigureH\x00\x12*\n\x07prepare\x18\x02 \x01(\x0b\x32\x17.cordon.channel.PrepareH\x00\x12+\n\x08put_file\x18\x03 \x01(\x0b\x32\x17.cordon.channel.PutFileH\x00\x12&\n\x05start\x18\x04 \x01(\x0b\x32\x15.cordon.channel.StartH\x00\x12$\n\x04kill\x18\x05 \x01(\x0b\x32\x14.cordon.channel.KillH\x00\x12*\n\x07\x63ollect\x18\x06 \x01(\x0b\x32\x17.cordon.channel.CollectH\x00\x12&\n\x05reset\x18\x07 \x01(\x0b\x32\x15.cordon.channel.ResetH\x00\x12$\n\x04ping\x18\x08 \x01(\x0b\x32\x14.cordon.channel.PingH\x00\x12-\n\tpower_off\x18\t \x01(\x0b\x32\x18.cordon.channel.PowerOffH\x00\x42\x06\n\x04\x62ody"d\n\tConfigure\x12\r\n\x05vm_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x15\n\rwall_clock_ns\x18\x03 \x01(\x04\x12\x0f\n\x07\x65ntropy\x18\x04 \x01(\x0c\x12\x0e\n\x06weaken\x18\x05 \x03(\t"\xa1\x01\n\x07Prepare\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x03(\t\x12\x13\n\x0bpaths_write\x18\x03 \x03(\t\x12\x15\n\renv_allowlist\x18\x04 \x03(\t\x12&\n\x06limits\x18\x05 \x01(\x0b\x32\x16.cordon.channel.Limits\x12\x1a\n\x12\x63ommands_allowlist\x18\x06 \x03(\t"\x98\x01\n\x06Limits\x12\x11\n\tcpu_quota\x18\x01 \x01(\r\x12\x14\n\x0cmem_quota_mb\x18\x02 \x01(\r\x12\x15\n\rdisk_quota_mb\x18\x03 \x01(\r\x12\x1b\n\x13wallclock_timeout_s\x18\x04 \x01(\r\x12\x10\n\x08\x66\x64_limit\x18\x05 \x01(\r\x12\x0c\n\x04pids\x18\x06 \x01(\r\x12\x11\n\toutput_mb\x18\x07 \x01(\r"A\n\x07PutFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04mode\x18\x02 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0c\n\x04last\x18\x04 \x01(\x08"%\n\x06\x45nvVar\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c"m\n\x05Start\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04\x61rgv\x18\x02 \x03(\x0c\x12\x0b\n\x03\x63wd\x18\x03 \x01(\t\x12#\n\x03\x65nv\x18\x04 \x03(\x0b\x32\x16.cordon.channel.EnvVar\x12\x13\n\x0b\x63ompromised\x18\x05 \x01(\x08"\'\n\x04Kill\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t"+\n\x07\x43ollect\x12\r\n\x05paths\x18\x01 \x03(\t\x12\x11\n\tmax_bytes\x18\x02 \x01(\x04"\x07\n\x05Reset"\x15\n\x04Ping\x12\r\n\x05nonce\x18\x01 \x01(\x04"\n\n\x08PowerOff"\xa8\x04\n\tFromGuest\x12&\n\x05ready\x18\x01 \x01(\x0b\x32\x15.cordon.channel.ReadyH\x00\x12,\n\x08prepared\x18\x02 \x01(\x0b\x32\x18.cordon.channel.PreparedH\x00\x12\x31\n\x0b\x66ile_stored\x18\x03 \x01(\x0b\x32\x1a.cordon.channel.FileStoredH\x00\x12*\n\x07started\x18\x04 \x01(\x0b\x32\x17.cordon.channel.StartedH\x00\x12(\n\x06output\x18\x05 \x01(\x0b\x32\x16.cordon.channel.OutputH\x00\x12(\n\x06sample\x18\x06 \x01(\x0b\x32\x16.cordon.channel.SampleH\x00\x12,\n\x08\x66inished\x18\x07 \x01(\x0b\x32\x18.cordon.channel.FinishedH\x00\x12(\n\x06\x64\x65nied\x18\x08 \x01(\x0b\x32\x16.cordon.channel.DeniedH\x00\x12/\n\nfile_piece\x18\t \x01(\x0b\x32\x19.cordon.channel.FilePieceH\x00\x12\x33\n\x0c\x63ollect_done\x18\n \x01(\x0b\x32\x1b.cordon.channel.CollectDoneH\x00\x12$\n\x04pong\x18\x0b \x01(\x0b\x32\x14.cordon.channel.PongH\x00\x12&\n\x05\x66\x61ult\x18\x0c \x01(\x0b\x32\x15.cordon.channel.FaultH\x00\x42\x06\n\x04\x62ody"\x97\x01\n\x05Ready\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x14\n\x0c\x61gent_digest\x18\x02 \x01(\t\x12\x0e\n\x06kernel\x18\x03 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x04 \x01(\t\x12\x10\n\x08hostname\x18\x05 \x01(\t\x12\x12\n\nconfigured\x18\x06 \x01(\x08\x12\x0f\n\x07\x62oot_ns\x18\x07 \x01(\x04\x12\x0e\n\x06weaken\x18\x08 \x03(\t"\x1c\n\x08Prepared\x12\x10\n\x08lease_id\x18\x01 \x01(\t"8\n\nFileStored\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\t"\'\n\x07Started\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r"7\n\x06Output\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c"\x8d\x01\n\x06Sample\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x61t_ns\x18\x02 \x01(\x04\x12\x10\n\x08\x63pu_usec\x18\x03 \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x04\x12\x19\n\x11memory_peak_bytes\x18\x05 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x06 \x01(\x04\x12\x0c\n\x04pids\x18\x07 \x01(\r"\xa7\x02\n\x08\x46inished\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12-\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32\x1e.cordon.channel.Finished.Cause\x12\x11\n\texit_code\x18\x03 \x01(\x05\x12\x0e\n\x06signal\x18\x04 \x01(\r\x12\x0f\n\x07syscall\x18\x05 \x01(\x05\x12%\n\x05usage\x18\x06 \x01(\x0b\x32\x16.cordon.channel.Sample\x12\x13\n\x0b\x64uration_ns\x18\x07 \x01(\x04"k\n\x05\x43\x61use\x12\n\n\x06\x45XITED\x10\x00\x12\x0c\n\x08SIGNALED\x10\x01\x12\x0b\n\x07SECCOMP\x10\x02\x12\x07\n\x03OOM\x10\x03\x12\r\n\tWALLCLOCK\x10\x04\x12\x08\n\x04\x44ISK\x10\x05\x12\n\n\x06OUTPUT\x10\x06\x12\r\n\tREQUESTED\x10\x07"8\n\x06\x44\x65nied\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t"d\n\tFilePiece\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04mode\x18\x02 \x01(\r\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x0c\n\x04last\x18\x05 \x01(\x08\x12\x0f\n\x07refused\x18\x06 \x01(\t"\x1c\n\x0b\x43ollectDone\x12\r\n\x05\x66iles\x18\x01 \x01(\r"\x15\n\x04Pong\x12\r\n\x05nonce\x18\x01 \x01(\x04"&\n\x05\x46\x61ult\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\tb\x06proto3'
+)
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'executor.channel.channel_pb2', _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "executor.channel.channel_pb2", _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_TOGUEST']._serialized_start=51
-  _globals['_TOGUEST']._serialized_end=452
-  _globals['_CONFIGURE']._serialized_start=454
-  _globals['_CONFIGURE']._serialized_end=554
-  _globals['_PREPARE']._serialized_start=557
-  _globals['_PREPARE']._serialized_end=718
-  _globals['_LIMITS']._serialized_start=721
-  _globals['_LIMITS']._serialized_end=873
-  _globals['_PUTFILE']._serialized_start=875
-  _globals['_PUTFILE']._serialized_end=940
-  _globals['_ENVVAR']._serialized_start=942
-  _globals['_ENVVAR']._serialized_end=979
-  _globals['_START']._serialized_start=981
-  _globals['_START']._serialized_end=1090
-  _globals['_KILL']._serialized_start=1092
-  _globals['_KILL']._serialized_end=1131
-  _globals['_COLLECT']._serialized_start=1133
-  _globals['_COLLECT']._serialized_end=1176
-  _globals['_RESET']._serialized_start=1178
-  _globals['_RESET']._serialized_end=1185
-  _globals['_PING']._serialized_start=1187
-  _globals['_PING']._serialized_end=1208
-  _globals['_POWEROFF']._serialized_start=1210
-  _globals['_POWEROFF']._serialized_end=1220
-  _globals['_FROMGUEST']._serialized_start=1223
-  _globals['_FROMGUEST']._serialized_end=1775
-  _globals['_READY']._serialized_start=1778
-  _globals['_READY']._serialized_end=1929
-  _globals['_PREPARED']._serialized_start=1931
-  _globals['_PREPARED']._serialized_end=1959
-  _globals['_FILESTORED']._serialized_start=1961
-  _globals['_FILESTORED']._serialized_end=2017
-  _globals['_STARTED']._serialized_start=2019
-  _globals['_STARTED']._serialized_end=2058
-  _globals['_OUTPUT']._serialized_start=2060
-  _globals['_OUTPUT']._serialized_end=2115
-  _globals['_SAMPLE']._serialized_start=2118
-  _globals['_SAMPLE']._serialized_end=2259
-  _globals['_FINISHED']._serialized_start=2262
-  _globals['_FINISHED']._serialized_end=2557
-  _globals['_FINISHED_CAUSE']._serialized_start=2450
-  _globals['_FINISHED_CAUSE']._serialized_end=2557
-  _globals['_DENIED']._serialized_start=2559
-  _globals['_DENIED']._serialized_end=2615
-  _globals['_FILEPIECE']._serialized_start=2617
-  _globals['_FILEPIECE']._serialized_end=2717
-  _globals['_COLLECTDONE']._serialized_start=2719
-  _globals['_COLLECTDONE']._serialized_end=2747
-  _globals['_PONG']._serialized_start=2749
-  _globals['_PONG']._serialized_end=2770
-  _globals['_FAULT']._serialized_start=2772
-  _globals['_FAULT']._serialized_end=2810
+    DESCRIPTOR._loaded_options = None
+    _globals["_TOGUEST"]._serialized_start = 51
+    _globals["_TOGUEST"]._serialized_end = 452
+    _globals["_CONFIGURE"]._serialized_start = 454
+    _globals["_CONFIGURE"]._serialized_end = 554
+    _globals["_PREPARE"]._serialized_start = 557
+    _globals["_PREPARE"]._serialized_end = 718
+    _globals["_LIMITS"]._serialized_start = 721
+    _globals["_LIMITS"]._serialized_end = 873
+    _globals["_PUTFILE"]._serialized_start = 875
+    _globals["_PUTFILE"]._serialized_end = 940
+    _globals["_ENVVAR"]._serialized_start = 942
+    _globals["_ENVVAR"]._serialized_end = 979
+    _globals["_START"]._serialized_start = 981
+    _globals["_START"]._serialized_end = 1090
+    _globals["_KILL"]._serialized_start = 1092
+    _globals["_KILL"]._serialized_end = 1131
+    _globals["_COLLECT"]._serialized_start = 1133
+    _globals["_COLLECT"]._serialized_end = 1176
+    _globals["_RESET"]._serialized_start = 1178
+    _globals["_RESET"]._serialized_end = 1185
+    _globals["_PING"]._serialized_start = 1187
+    _globals["_PING"]._serialized_end = 1208
+    _globals["_POWEROFF"]._serialized_start = 1210
+    _globals["_POWEROFF"]._serialized_end = 1220
+    _globals["_FROMGUEST"]._serialized_start = 1223
+    _globals["_FROMGUEST"]._serialized_end = 1775
+    _globals["_READY"]._serialized_start = 1778
+    _globals["_READY"]._serialized_end = 1929
+    _globals["_PREPARED"]._serialized_start = 1931
+    _globals["_PREPARED"]._serialized_end = 1959
+    _globals["_FILESTORED"]._serialized_start = 1961
+    _globals["_FILESTORED"]._serialized_end = 2017
+    _globals["_STARTED"]._serialized_start = 2019
+    _globals["_STARTED"]._serialized_end = 2058
+    _globals["_OUTPUT"]._serialized_start = 2060
+    _globals["_OUTPUT"]._serialized_end = 2115
+    _globals["_SAMPLE"]._serialized_start = 2118
+    _globals["_SAMPLE"]._serialized_end = 2259
+    _globals["_FINISHED"]._serialized_start = 2262
+    _globals["_FINISHED"]._serialized_end = 2557
+    _globals["_FINISHED_CAUSE"]._serialized_start = 2450
+    _globals["_FINISHED_CAUSE"]._serialized_end = 2557
+    _globals["_DENIED"]._serialized_start = 2559
+    _globals["_DENIED"]._serialized_end = 2615
+    _globals["_FILEPIECE"]._serialized_start = 2617
+    _globals["_FILEPIECE"]._serialized_end = 2717
+    _globals["_COLLECTDONE"]._serialized_start = 2719
+    _globals["_COLLECTDONE"]._serialized_end = 2747
+    _globals["_PONG"]._serialized_start = 2749
+    _globals["_PONG"]._serialized_end = 2770
+    _globals["_FAULT"]._serialized_start = 2772
+    _globals["_FAULT"]._serialized_end = 2810
 # @@protoc_insertion_point(module_scope)

@@ -15,8 +15,8 @@ Admission rules, in this order; the first broken one is raised and the parser is
 3. the sequence id is exactly the next one (replayed, skipped and wrapped ids alike are refused),
 4. the CRC matches.
 
-Only then is the payload handed on. The CRC covers the sequence id so that a replayed payload cannot be given a new id by
-flipping header bits alone. The channel's peer is not trusted: the CRC finds line faults, not lies.
+Only then is the payload handed on. The CRC covers the sequence id so that a replayed payload cannot be given a new id
+by flipping header bits alone. The channel's peer is not trusted: the CRC finds line faults, not lies.
 """
 
 from __future__ import annotations
