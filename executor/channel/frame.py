@@ -85,6 +85,13 @@ class FrameParser:
         """Bytes kept of a frame that is not complete; above 0 a deadline should run."""
         return len(self._buffer)
 
+    @property
+    def expected(self) -> int:
+        """Length in bytes of the frame that is being received, header included; 0 while its header is not complete."""
+        if len(self._buffer) < HEADER.size:
+            return 0
+        return HEADER.size + int(HEADER.unpack_from(self._buffer)[1])
+
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Frame]:
         """Yield each frame that `data` completes; raises `FrameError` at the first broken rule."""
         if self._spent:

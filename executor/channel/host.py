@@ -1,0 +1,203 @@
+"""The host's end of the guest channel: a socket, read through IOGuard, framed, verified, then parsed.
+
+The guest is the adversary here. Rules:
+
+1. no read without tokens (`ioguard.py`), so a flood blocks the guest and not the host;
+2. bytes are verified as frames before any parser sees them (`frame.py`);
+3. a payload must be one known message of `FromGuest`; anything else is a violation;
+4. a frame that was begun has to arrive within a deadline that its own length earns at the guarded rate;
+5. after the first violation the channel is closed and stays closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import time
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from executor.channel import channel_pb2 as pb
+from executor.channel.frame import FrameError, FrameParser, encode
+from executor.channel.ioguard import BURST, REFILL, IOGuard
+from executor.clock import Clock
+from executor.errors import FrameViolationError, GuestLostError, OutsideError
+
+CHUNK: Final = 64 * 1024
+"""Bytes of one read: what a unix socket's queue gives in one piece on Linux."""
+HALF_FRAME_NS: Final = 5_000_000_000
+"""A begun frame may take this long beyond the time its length needs at the guarded rate."""
+SEND_NS: Final = 10_000_000_000
+"""A guest that takes nothing for this long is lost."""
+CONNECT_POLL_S: Final = 0.01
+
+
+class ChannelTimeoutError(GuestLostError):
+    """Nothing complete arrived before the deadline; the channel itself is still in order."""
+
+    code = "channel.timeout"
+
+
+class GuestChannel:
+    """One VM's channel. Not thread-safe: the thread that runs the task owns it, `close` may come from any."""
+
+    def __init__(self, sock: socket.socket, clock: Clock, *, guard: IOGuard | None = None) -> None:
+        """Take over `sock` (connected); `guard` None builds the standard one."""
+        sock.settimeout(0)
+        self._sock = sock
+        self._clock = clock
+        self._guard = guard or IOGuard(clock.monotonic_ns())
+        self._parser = FrameParser()
+        self._inbox: deque[pb.FromGuest] = deque()
+        self._sent = 0
+        self._received = 0
+        self._begun_ns = 0
+        self._throttled_ns = 0
+        self._throttles = 0
+        self._closed = False
+
+    @classmethod
+    def connect(cls, path: Path, clock: Clock, *, deadline_ns: int, guard: IOGuard | None = None) -> GuestChannel:
+        """Connect to the unix socket at `path`; raises `GuestLostError` when nobody listens by `deadline_ns`."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        while True:
+            try:
+                sock.connect(str(path))
+                return cls(sock, clock, guard=guard)
+            except (FileNotFoundError, ConnectionRefusedError) as error:
+                if clock.monotonic_ns() >= deadline_ns:
+                    sock.close()
+                    raise GuestLostError(f"nobody listens at {path}: {error.strerror}") from None
+                time.sleep(CONNECT_POLL_S)  # a unix socket has no "wait until it listens"; bounded by the deadline
+            except OSError as error:
+                sock.close()
+                raise OutsideError(f"cannot connect to {path}: {error.strerror}") from None
+
+    def send(self, message: pb.ToGuest) -> None:
+        """Send one message; raises `GuestLostError` when the guest is gone or takes nothing for 10 s."""
+        self._sent += 1
+        left = memoryview(encode(self._sent, message.SerializeToString()))
+        deadline = self._clock.monotonic_ns() + SEND_NS
+        while left:
+            try:
+                count = self._sock.send(left)
+            except BlockingIOError:
+                self._wait(select.POLLOUT, deadline, "the guest takes no more bytes")
+                continue
+            except OSError as error:
+                raise GuestLostError(f"the guest's channel is gone: {error.strerror}") from None
+            left = left[count:]
+            deadline = self._clock.monotonic_ns() + SEND_NS
+
+    def receive(self, deadline_ns: int) -> pb.FromGuest:
+        """The next message.
+
+        Raises `ChannelTimeoutError` at `deadline_ns` (monotonic), `GuestLostError` at end of file and
+        `FrameViolationError` at the first broken rule; after the last two the channel is closed.
+        """
+        while not self._inbox:
+            self._check_half_frame()
+            allowed = self._guard.allowance(self._clock.monotonic_ns())
+            if allowed < 1:
+                self._hold_back(deadline_ns)
+                continue
+            try:
+                data = self._sock.recv(min(allowed, CHUNK))
+            except BlockingIOError:
+                self._wait(select.POLLIN, self._read_deadline(deadline_ns), "the guest says nothing")
+                continue
+            except OSError as error:
+                self.close()
+                raise GuestLostError(f"the guest's channel is gone: {error.strerror}") from None
+            if not data:
+                self.close()
+                raise GuestLostError("the guest closed its channel")
+            self._guard.spend(len(data))
+            self._take(data)
+        return self._inbox.popleft()
+
+    def statistics(self) -> dict[str, int]:
+        """Counters: bytes_received, frames_sent, throttles, throttled_ns."""
+        return {
+            "bytes_received": self._received,
+            "frames_sent": self._sent,
+            "throttles": self._throttles,
+            "throttled_ns": self._throttled_ns,
+        }
+
+    def close(self) -> None:
+        """Close the socket; a second call is silent. A thread waiting in `receive` gets `GuestLostError`."""
+        if not self._closed:
+            self._closed = True
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+            self._sock.close()
+
+    def _take(self, data: bytes) -> None:
+        self._received += len(data)
+        begun = self._parser.pending > 0
+        try:
+            for frame in self._parser.feed(data):
+                self._inbox.append(self._parse(frame.payload))
+                begun = False
+        except FrameError as error:
+            self.close()
+            raise FrameViolationError(error.reason, f"guest channel: {error}") from None
+        if self._parser.pending and not begun:
+            self._begun_ns = self._clock.monotonic_ns()
+
+    def _parse(self, payload: bytes) -> pb.FromGuest:
+        message = pb.FromGuest()
+        try:
+            message.ParseFromString(payload)
+        except DecodeError:
+            self.close()
+            raise FrameViolationError("bad_message", "guest channel: the payload is no message") from None
+        if message.WhichOneof("body") is None:
+            self.close()
+            raise FrameViolationError("unknown_message", "guest channel: a message of no known kind")
+        return message
+
+    def _earned_ns(self) -> int:
+        return HALF_FRAME_NS + self._parser.expected * 1_000_000_000 // REFILL
+
+    def _check_half_frame(self) -> None:
+        if self._parser.pending and self._clock.monotonic_ns() - self._begun_ns > self._earned_ns():
+            self.close()
+            raise FrameViolationError(
+                "half_frame", f"guest channel: {self._parser.pending} bytes of a frame, then silence"
+            )
+
+    def _read_deadline(self, deadline_ns: int) -> int:
+        return min(deadline_ns, self._begun_ns + self._earned_ns() + 1) if self._parser.pending else deadline_ns
+
+    def _hold_back(self, deadline_ns: int) -> None:
+        """Leave the guest blocked until a useful read is paid for."""
+        now = self._clock.monotonic_ns()
+        if now >= deadline_ns:
+            raise ChannelTimeoutError("the guest floods its channel: nothing complete before the deadline")
+        pause = min(self._guard.wait_ns(min(CHUNK, BURST)), deadline_ns - now)
+        self._throttles += 1
+        self._throttled_ns += pause
+        # Hanging up is the only thing worth waking for: level-triggered readability would spin.
+        poller = select.poll()
+        poller.register(self._fileno(), 0)
+        poller.poll(-(-pause // 1_000_000))
+
+    def _wait(self, what: int, deadline_ns: int, complaint: str) -> None:
+        poller = select.poll()
+        poller.register(self._fileno(), what)
+        left = deadline_ns - self._clock.monotonic_ns()
+        if left <= 0 or not poller.poll(-(-left // 1_000_000)):
+            self._check_half_frame()
+            if self._clock.monotonic_ns() >= deadline_ns:
+                raise ChannelTimeoutError(complaint)
+
+    def _fileno(self) -> int:
+        if self._closed:
+            raise GuestLostError("the guest's channel is closed")
+        return self._sock.fileno()
