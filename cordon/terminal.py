@@ -1,0 +1,125 @@
+"""What the commands share for writing to a terminal: safe text, tables, colour only where it is wanted, progress.
+
+Text from a guest, a lease, an audit record or a file name is untrusted: printed raw it could move the cursor,
+change the window's title or forge lines. Everything such goes through `safe` (keeps line breaks) or `one_line`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PROGRESS_AFTER_S: Final = 2.0
+"""Seconds a step may take before it is announced: below that a line is noise, above it silence looks like a hang."""
+
+_BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Unicode direction marks: they reorder what is shown (CVE-2021-42574, "Trojan Source")."""
+
+
+def safe(text: str) -> str:
+    """`text` with every control character, direction mark and lone surrogate escaped; line breaks and tabs stay."""
+    return "".join(char if char in "\n\t" or _harmless(char) else _escaped(char) for char in text)
+
+
+def one_line(text: str) -> str:
+    """As `safe`, and line breaks and tabs are escaped too: for a place that must stay one line."""
+    return "".join(char if _harmless(char) else _escaped(char) for char in text)
+
+
+def _harmless(char: str) -> bool:
+    code = ord(char)
+    if code < 0x20 or 0x7F <= code < 0xA0 or code in (0x2028, 0x2029):
+        return False
+    return not 0xD800 <= code <= 0xDFFF and char not in _BIDI
+
+
+def _escaped(char: str) -> str:
+    names = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\x1b": "\\e"}
+    code = ord(char)
+    return names.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Whether `stream` is a terminal that takes colour. NO_COLOR (not empty, https://no-color.org) wins."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return stream.isatty()
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """A rich console on `stream` (stdout); markup is off, so that brackets in untrusted text stay text."""
+    from rich.console import Console  # noqa: PLC0415 - 60 ms, not needed for --help and --json
+
+    target = sys.stdout if stream is None else stream
+    colour = wants_colour(target)
+    return Console(
+        file=target,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=not target.isatty(),
+        no_color=not colour,
+        force_terminal=colour,
+        color_system="auto" if colour else None,
+    )
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, stream: TextIO | None = None) -> None:
+    """Print `rows` under `headings` in aligned columns. Cells are made safe; a wide table is not cut in a pipe."""
+    from rich import box  # noqa: PLC0415 - see console()
+    from rich.table import Table  # noqa: PLC0415 - see console()
+    from rich.text import Text  # noqa: PLC0415 - see console()
+
+    target = sys.stdout if stream is None else stream
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in headings:
+        grid.add_column(heading, no_wrap=not target.isatty(), overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(safe(str(cell))) for cell in row))
+    out = console(target)
+    if not target.isatty():
+        out.width = 10_000
+    out.print(grid)
+
+
+def print_json(value: Any) -> None:
+    """`value` as indented JSON on stdout, keys sorted: for `--json`."""
+    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True) + "\n")
+
+
+@contextmanager
+def progress(
+    what: str,
+    *,
+    stream: TextIO | None = None,
+    after_s: float = PROGRESS_AFTER_S,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Iterator[Callable[[str], None]]:
+    """Tell on stderr what takes long: yields `step(text)`, which prints once `after_s` have gone by; then a last line.
+
+    A quick job prints nothing at all.
+    """
+    target = sys.stderr if stream is None else stream
+    start = monotonic()
+    spoken = False
+
+    def step(text: str) -> None:
+        nonlocal spoken
+        elapsed = monotonic() - start
+        if elapsed >= after_s:
+            spoken = True
+            target.write(f"{one_line(what)}: {one_line(text)} ({elapsed:.0f} s)\n")
+            target.flush()
+
+    yield step
+    if spoken:
+        target.write(f"{one_line(what)}: done in {monotonic() - start:.1f} s\n")
+        target.flush()
