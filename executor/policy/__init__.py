@@ -1,0 +1,1 @@
+"""The policy engine: facts in, one decision out, from a child OPA."""
