@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
+
+from executor.errors import OutsideError
 
 
 def state_dir() -> Path:
@@ -23,12 +26,24 @@ def cache_dir() -> Path:
 
 
 def runtime_dir() -> Path:
-    """Sockets, overlays, VMs: `$CORDON_RUNTIME`, else /run/cordon for root, else below $XDG_RUNTIME_DIR or /tmp.
+    """Sockets and overlays: `$CORDON_RUNTIME`, else /var/lib/cordon/run for root, else below $XDG_RUNTIME_DIR or /tmp.
 
-    Kept short on purpose: a unix socket's path ends at 108 bytes.
+    Kept short on purpose: a unix socket's path ends at 108 bytes. Not /run: overlays can outgrow a small tmpfs.
     """
     if value := os.environ.get("CORDON_RUNTIME"):
         return Path(value).absolute()
     if os.geteuid() == 0:
-        return Path("/run/cordon")
-    return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/cordon-{os.getuid()}") / "cordon"  # noqa: S108 - created 0700, checked by its user
+        return Path("/var/lib/cordon/run")
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/cordon-{os.getuid()}") / "cordon"  # noqa: S108 - checked: `private_dir`
+
+
+def private_dir(path: Path, mode: int = 0o700) -> Path:
+    """Make `path` (and its parents) with `mode`; raises `OutsideError` when it is a link or somebody else's."""
+    try:
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise OutsideError(f"cannot make the folder {path}: {error.strerror}") from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise OutsideError(f"{path} is not a folder of this user: remove it, or point CORDON_RUNTIME elsewhere")
+    return path

@@ -1,7 +1,7 @@
 """The conversation with one guest agent: which message may come when, on top of a `GuestChannel`.
 
 Every method sends one request and accepts exactly the answers that fit it; anything else is a violation
-(`unexpected_message`) that closes the channel. `Fault` from the agent raises `GuestLostError`: that VM is not used again.
+(`unexpected_message`) that closes the channel. `Fault` from the agent raises `GuestLostError`: the VM is spent.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class GuestSession:
         return ready
 
     def configure(self, vm_id: str, *, weaken: Iterable[str] = ()) -> pb.Ready:
-        """Give the VM its identity, the time and fresh entropy; raises `GuestLostError` if it applied something else."""
+        """Give the VM its identity, the time and fresh entropy; raises when it applied something else."""
         wanted = sorted(weaken)
         order = pb.Configure(
             vm_id=vm_id,

@@ -1,0 +1,108 @@
+"""The VMs of one executor process: its run directory, its libvirt connection, and every VM that is alive."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from executor.clock import Clock
+from executor.domain.artifacts import Artifacts, publish
+from executor.domain.hypervisor import QEMU_USER, Hypervisor
+from executor.domain.rundir import Reaped, RunDir, reap_dead
+from executor.domain.vm import Vm, VmSettings
+from executor.errors import OutsideError
+from executor.image import AgentDisk, GoldImage
+
+Connection = Literal["embed", "system"]
+
+
+class VmHost:
+    """Boots VMs and guarantees that none of them, nor anything of theirs, outlives `close` (or the next start)."""
+
+    def __init__(
+        self,
+        gold: GoldImage,
+        agent: AgentDisk,
+        *,
+        runtime: Path,
+        cache: Path,
+        clock: Clock,
+        connection: Connection = "embed",
+    ) -> None:
+        """Reap what dead executors left, then open libvirt. Raises `OutsideError`."""
+        self._clock = clock
+        self.reaped: list[Reaped] = reap_dead(runtime)
+        self._run = RunDir.create(runtime)
+        try:
+            self.artifacts: Artifacts = publish(gold, agent, runtime)
+            if connection == "embed":
+                self.hypervisor = Hypervisor.embed(self._run.path / "lv", cache / "libvirt-capabilities")
+            else:
+                self.hypervisor = Hypervisor.system()
+        except BaseException:
+            self._run.close()
+            raise
+        self._owner = _qemu_owner()
+        self._vms: dict[str, Vm] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @property
+    def path(self) -> Path:
+        """The run directory: sockets, overlays, libvirt's files."""
+        return self._run.path
+
+    def boot(self, settings: VmSettings, weaken: Iterable[str] = ()) -> Vm:
+        """A VM whose agent is ready and configured. Raises `HypervisorError` or `GuestLostError`, leaving nothing."""
+        vm = self.create(settings)
+        try:
+            vm.start()
+            vm.acquire(weaken)
+        except BaseException:
+            vm.destroy()
+            raise
+        return vm
+
+    def create(self, settings: VmSettings) -> Vm:
+        """A VM that is defined and paused, not yet running. Raises `HypervisorError`."""
+        vm = Vm(self.hypervisor, self.artifacts, self._run.path, self._owner, self._clock, settings, self._forget)
+        with self._lock:
+            if self._closed:
+                vm.destroy()
+                raise OutsideError("the executor is closing")
+            self._vms[vm.name] = vm
+        return vm
+
+    def alive(self) -> tuple[str, ...]:
+        """Names of the VMs that exist now."""
+        with self._lock:
+            return tuple(self._vms)
+
+    def close(self) -> None:
+        """Destroy every VM and remove the run directory; a second call is silent."""
+        with self._lock:
+            self._closed = True
+            vms = list(self._vms.values())
+        for vm in vms:
+            vm.destroy()
+        self.hypervisor.close()
+        self._run.close()
+
+    def _forget(self, vm: Vm) -> None:
+        with self._lock:
+            self._vms.pop(vm.name, None)
+
+
+def _qemu_owner() -> tuple[int, int] | None:
+    """uid and gid QEMU runs as; None where it runs as this very user."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        account = pwd.getpwnam(QEMU_USER)
+    except KeyError:
+        raise OutsideError(f"there is no account {QEMU_USER}; `python3 bootstrap.py drills` makes it") from None
+    return account.pw_uid, account.pw_gid

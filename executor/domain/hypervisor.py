@@ -1,0 +1,178 @@
+"""The libvirt connection: `qemu:///embed` inside this process by default, `qemu:///system` by configuration.
+
+One embed root a process is libvirt's rule, so a process has at most one `Hypervisor` of that kind (DESIGN section 7).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Final
+
+import libvirt
+
+from executor.domain.rundir import kill_and_wait
+from executor.errors import HypervisorError
+
+SYSTEM_URI: Final = "qemu:///system"
+QEMU_USER: Final = "libvirt-qemu"
+"""Debian's account for QEMU; libvirt's QEMU driver refuses to start without it."""
+
+_QEMU_CONF: Final = """\
+# Written by Cordon for its own embedded libvirt; not a system file.
+stdio_handler = "file"           # no virtlogd here
+user = "{user}"
+group = "{group}"
+dynamic_ownership = 0            # the executor owns the files' modes; a gold image is never chowned
+remember_owner = 0
+cgroup_controllers = [ ]         # cgroups are the executor's own (executor/domain/cgroup.py), hybrid hosts have no v2
+security_default_confined = 0
+seccomp_sandbox = 1              # -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+max_core = 0                     # a core file of QEMU is a copy of the guest's memory
+"""
+
+_loop_lock = threading.Lock()
+_loop_started = False
+
+
+def _quiet(_context: object, _error: object) -> None:
+    """libvirt prints errors to stderr by default; ours travel as exceptions."""
+
+
+def _start_event_loop() -> None:
+    global _loop_started  # noqa: PLW0603 - libvirt's event loop is one per process by its own design
+    with _loop_lock:
+        if _loop_started:
+            return
+        libvirt.registerErrorHandler(_quiet, None)
+        libvirt.virEventRegisterDefaultImpl()
+        # A timer keeps the loop's poll finite, so that new handles are noticed (libvirt's own event loop example).
+        libvirt.virEventAddTimeout(1000, lambda *_: None, None)
+        threading.Thread(target=_run_loop, name="libvirt-events", daemon=True).start()
+        _loop_started = True
+
+
+def _run_loop() -> None:
+    while True:
+        with contextlib.suppress(libvirt.libvirtError):
+            libvirt.virEventRunDefaultImpl()
+
+
+class Hypervisor:
+    """Creates and destroys transient domains. Thread-safe, as libvirt connections are."""
+
+    def __init__(self, connection: libvirt.virConnect, root: Path | None) -> None:
+        """Use `embed` or `system`."""
+        self._connection: libvirt.virConnect | None = connection
+        self._root = root
+
+    @classmethod
+    def embed(cls, root: Path, capability_cache: Path) -> Hypervisor:
+        """libvirt inside this process, its files below `root` (short: sockets live there).
+
+        `capability_cache` keeps what libvirt learnt of QEMU between processes: 4 s on a first start otherwise.
+        Raises `HypervisorError`.
+        """
+        (root / "etc").mkdir(parents=True, mode=0o711)
+        privileged = os.geteuid() == 0
+        conf = _QEMU_CONF.format(user=QEMU_USER, group=QEMU_USER)
+        if not privileged:
+            conf = "\n".join(line for line in conf.splitlines() if not line.startswith(("user", "group", "dynamic")))
+        (root / "etc" / "qemu.conf").write_text(conf)
+        cache = root / "cache" / "qemu" / "capabilities"
+        cache.mkdir(parents=True)
+        if capability_cache.is_dir():
+            shutil.copytree(capability_cache, cache, dirs_exist_ok=True)
+        _start_event_loop()
+        hypervisor = cls(_open(f"qemu:///embed?root={root}"), root)
+        hypervisor._save_capabilities(cache, capability_cache)
+        return hypervisor
+
+    @classmethod
+    def system(cls) -> Hypervisor:
+        """The machine's libvirtd, for production. Raises `HypervisorError`."""
+        _start_event_loop()
+        return cls(_open(SYSTEM_URI), None)
+
+    def _save_capabilities(self, fresh: Path, keep: Path) -> None:
+        if keep.is_dir() and any(keep.iterdir()):
+            return
+        with contextlib.suppress(libvirt.libvirtError, OSError):
+            self._live().getDomainCapabilities("/usr/bin/qemu-system-x86_64", "x86_64", "q35", "qemu")
+            staging = keep.with_name(f"{keep.name}.{os.getpid()}")
+            shutil.copytree(fresh, staging)
+            try:
+                staging.rename(keep)  # atomic; another process may have been first, then ours is dropped
+            except OSError:
+                shutil.rmtree(staging)
+
+    def create_paused(self, xml: str) -> libvirt.virDomain:
+        """A transient domain, created and not running yet. Raises `HypervisorError` with libvirt's words."""
+        try:
+            return self._live().createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
+        except libvirt.libvirtError as error:
+            raise HypervisorError(f"libvirt cannot create the domain: {error.get_error_message()}") from None
+
+    def resume(self, domain: libvirt.virDomain) -> None:
+        """Let a paused domain run. Raises `HypervisorError`."""
+        try:
+            domain.resume()
+        except libvirt.libvirtError as error:
+            raise HypervisorError(f"libvirt cannot resume {domain.name()}: {error.get_error_message()}") from None
+
+    def destroy(self, domain: libvirt.virDomain) -> None:
+        """End a domain at once; one that is already gone is fine. Raises `HypervisorError` when it stays.
+
+        QEMU is killed first: libvirt's own destroy asks politely and polls, 1.6 s a domain where this takes 0.05 s.
+        """
+        if self._root is not None:
+            pidfile = self._root / "run" / "qemu" / f"{domain.name()}.pid"
+            with contextlib.suppress(OSError, ValueError):
+                kill_and_wait([int(pidfile.read_text())])
+        try:
+            domain.destroy()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() not in {libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID}:
+                raise HypervisorError(f"libvirt cannot destroy a domain: {error.get_error_message()}") from None
+
+    def pid(self, domain_name: str) -> int | None:
+        """QEMU's process id, where this process's own libvirt runs it."""
+        if self._root is None:
+            return None
+        try:
+            return int((self._root / "run" / "qemu" / f"{domain_name}.pid").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def versions(self) -> dict[str, str]:
+        """libvirt's and QEMU's versions, `x.y.z`."""
+
+        def dotted(number: int) -> str:
+            return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+
+        connection = self._live()
+        return {"libvirt": dotted(connection.getLibVersion()), "qemu": dotted(connection.getVersion())}
+
+    def close(self) -> None:
+        """Close the connection; a second call is silent."""
+        if self._connection is not None:
+            with contextlib.suppress(libvirt.libvirtError):
+                self._connection.close()
+            self._connection = None
+
+    def _live(self) -> libvirt.virConnect:
+        if self._connection is None:
+            raise HypervisorError("the libvirt connection is closed")
+        return self._connection
+
+
+def _open(uri: str) -> libvirt.virConnect:
+    try:
+        return libvirt.open(uri)
+    except libvirt.libvirtError as error:
+        raise HypervisorError(
+            f"libvirt does not open {uri}: {error.get_error_message()}; `cordon doctor` says what is missing"
+        ) from None

@@ -1,0 +1,167 @@
+"""One sandbox VM from overlay to ashes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from executor.channel.channel_pb2 import Ready
+from executor.channel.host import GuestChannel
+from executor.channel.session import GuestSession
+from executor.clock import Clock
+from executor.domain.artifacts import Artifacts
+from executor.domain.hypervisor import Hypervisor
+from executor.domain.xml import DomainSpec, domain_xml
+from executor.errors import GuestLostError
+from executor.weaken import GUEST_CONTROLS
+
+VmEngine = Literal["kvm", "tcg"]
+
+BOOT_NS: Final = 60_000_000_000
+"""A boot that takes longer is lost: 4-6 s is usual under tcg, ten times that on a crowded host."""
+CONNECT_NS: Final = 5_000_000_000
+MEMORY_MB: Final = 512
+"""DESIGN 5.2: without `res:large_mem`."""
+LARGE_MEMORY_MB: Final = 4096
+"""DESIGN 5.2: with `res:large_mem`."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmSettings:
+    """What the hard capabilities decide about a VM before it runs."""
+
+    engine: VmEngine
+    memory_mb: int = MEMORY_MB
+    bridge: str = ""
+    debug_console: bool = False
+
+
+class Vm:
+    """A transient domain with its overlay and channel. `destroy` may be called from any thread, any number of times."""
+
+    def __init__(
+        self,
+        hypervisor: Hypervisor,
+        artifacts: Artifacts,
+        run: Path,
+        owner: tuple[int, int] | None,
+        clock: Clock,
+        settings: VmSettings,
+        on_destroyed: Callable[[Vm], None],
+    ) -> None:
+        """Define the domain paused. Raises `HypervisorError`; nothing is left then."""
+        self.name = f"vm-{secrets.token_hex(4)}"
+        self.settings = settings
+        self.ready: Ready | None = None
+        self._hypervisor = hypervisor
+        self._clock = clock
+        self._on_destroyed = on_destroyed
+        self._folder = run / self.name
+        self._lock = threading.Lock()
+        self._destroyed = False
+        self._session: GuestSession | None = None
+        self._domain = None
+        try:
+            self._spec = self._lay_out(artifacts, owner)
+            self._domain = hypervisor.create_paused(domain_xml(self._spec))
+        except BaseException:
+            self.destroy()
+            raise
+
+    def _lay_out(self, artifacts: Artifacts, owner: tuple[int, int] | None) -> DomainSpec:
+        self._folder.mkdir(mode=0o711)
+        overlay = self._folder / "overlay.qcow2"
+        shutil.copyfile(artifacts.overlay_template, overlay)
+        overlay.chmod(0o600)
+        console = self._folder / "console.log" if self.settings.debug_console else None
+        if console:
+            console.touch(0o600)
+        if owner:
+            for path in filter(None, (overlay, console)):
+                os.chown(path, *owner)
+        return DomainSpec(
+            name=self.name,
+            uuid=str(uuid.uuid4()),
+            engine=self.settings.engine,
+            memory_mb=self.settings.memory_mb,
+            overlay=overlay,
+            gold=artifacts.gold,
+            agent_disk=artifacts.agent_disk,
+            kernel=artifacts.kernel,
+            initrd=artifacts.initrd,
+            cmdline=artifacts.cmdline + (" console=ttyS0 loglevel=7" if console else ""),
+            channel=self._folder / "agent.sock",
+            console=console,
+            qemu_user=f"+{owner[0]}:+{owner[1]}" if owner else "",
+            bridge=self.settings.bridge,
+            mac=f"52:54:00:{secrets.token_hex(1)}:{secrets.token_hex(1)}:{secrets.token_hex(1)}",
+        )
+
+    def start(self, *, boot_ns: int = BOOT_NS) -> None:
+        """Let the VM boot and wait for its agent. Raises `GuestLostError`, with the console's end if there is one."""
+        if self._domain is None:
+            raise GuestLostError(f"{self.name} is destroyed")
+        now = self._clock.monotonic_ns()
+        channel = GuestChannel.connect(self._spec.channel, self._clock, deadline_ns=now + CONNECT_NS)
+        self._session = GuestSession(channel, self._clock)
+        self._hypervisor.resume(self._domain)
+        try:
+            self.ready = self._session.wait_ready(self._clock.monotonic_ns() + boot_ns)
+        except GuestLostError as error:
+            raise GuestLostError(
+                f"{self.name} ({self.settings.engine}) did not boot: {error}{self._last_words()}"
+            ) from None
+
+    def acquire(self, weaken: Iterable[str] = ()) -> Ready:
+        """Give the VM its identity, fresh entropy and the time; only the guest's own controls reach it."""
+        self.ready = self.session.configure(self.name, weaken=[name for name in weaken if name in GUEST_CONTROLS])
+        return self.ready
+
+    @property
+    def session(self) -> GuestSession:
+        """The conversation with the agent; raises `GuestLostError` before `start` and after `destroy`."""
+        if self._session is None:
+            raise GuestLostError(f"{self.name} has no agent")
+        return self._session
+
+    @property
+    def pid(self) -> int | None:
+        """QEMU's process id, where this process runs it."""
+        return self._hypervisor.pid(self.name)
+
+    def overlay_bytes(self) -> int:
+        """Bytes the overlay takes on the host's disk."""
+        try:
+            return self._spec.overlay.stat().st_blocks * 512
+        except FileNotFoundError:
+            return 0
+
+    def destroy(self) -> None:
+        """End the domain, remove its overlay and sockets. Raises `HypervisorError` when it cannot be ended."""
+        with self._lock:
+            if self._destroyed:
+                return
+            if self._session is not None:
+                self._session.close()
+            if self._domain is not None:
+                self._hypervisor.destroy(self._domain)
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._destroyed = True
+        self._on_destroyed(self)
+
+    def _last_words(self) -> str:
+        console = self._spec.console
+        if console is None:
+            return "; run again with CORDON_DEBUG_CONSOLE=1 to see its console"
+        with contextlib.suppress(OSError):
+            tail = console.read_bytes()[-600:].decode(errors="replace")
+            return f"; its console ends with: {tail!r}"
+        return ""
