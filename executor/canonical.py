@@ -1,0 +1,122 @@
+"""Canonical JSON (RFC 8785) for everything that is signed or hashed, and the strict reader that goes with it.
+
+Narrower than the RFC on purpose, so that no two decoders can disagree about what was signed:
+
+1. no floats at all (`1.0` and `1` would be one value to some readers and two to others),
+2. integers stay below 2^53 in magnitude (RFC 8785 section 3.2.2.3: what IEEE 754 doubles hold exactly),
+3. object keys are strings and occur once,
+4. text is UTF-8 without a byte-order mark and without lone surrogates; unicode forms are kept, never normalised,
+5. nothing nests deeper than `MAX_DEPTH`.
+
+`rfc8785` is the reference. Objects whose keys are all ASCII, which is every signed object Cordon makes, take the C
+encoder of the standard library instead: it writes the same bytes (a property test holds the two together) in a fifth
+of the time.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NoReturn
+
+import rfc8785
+
+from executor.canonical_locate import describe_fault
+from executor.errors import InvalidInputError
+
+MAX_INT: Final = 2**53 - 1
+"""Largest magnitude of an integer; RFC 8785 section 3.2.2.3."""
+MAX_DEPTH: Final = 64
+"""Levels of nesting; far above any document of ours, far below the interpreter's stack."""
+
+_encode: Final = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+).encode
+
+
+def dumps(value: Any) -> bytes:
+    """The canonical bytes of `value`; raises `InvalidInputError` naming the place that cannot be signed."""
+    if _ascii_keys(value, "$", 0):
+        return _encode(value).encode()
+    return rfc8785.dumps(value)
+
+
+def loads(data: bytes, *, where: str = "document") -> Any:
+    """`data` as JSON values, read strictly; raises `InvalidInputError` with line, column and path of the fault.
+
+    Reads any layout of strict JSON; whoever needs the canonical bytes compares with `dumps`.
+    """
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise InvalidInputError(f"{where}: starts with a byte-order mark; plain UTF-8 is wanted")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{where}: byte {error.start} is not UTF-8 ({error.reason})") from None
+    try:
+        value = _decoder.decode(text)
+        _ascii_keys(value, "$", 0)
+    except (ValueError, RecursionError, InvalidInputError) as error:
+        raise InvalidInputError(f"{where}: {describe_fault(text, MAX_INT, MAX_DEPTH) or error}") from None
+    return value
+
+
+def is_canonical(data: bytes, value: Any) -> bool:
+    """Whether `data` is exactly the canonical form of `value`."""
+    return dumps(value) == data
+
+
+def _ascii_keys(value: Any, path: str, depth: int) -> bool:
+    """Refuse what may not be signed; answers whether every key below is ASCII."""
+    if isinstance(value, str):
+        if not value.isascii():
+            _check_text(value, path)
+    elif isinstance(value, int):
+        if not -MAX_INT <= value <= MAX_INT:
+            raise InvalidInputError(f"{path}: integer of {value.bit_length()} bits is not below 2^53")
+    elif value is not None:
+        return _container(value, path, depth)
+    return True
+
+
+def _container(value: Any, path: str, depth: int) -> bool:
+    if depth >= MAX_DEPTH:
+        raise InvalidInputError(f"{path}: nested deeper than {MAX_DEPTH} levels")
+    plain = True
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InvalidInputError(f"{path}: key {key!r} is not a string")
+            if not key.isascii():
+                _check_text(key, path)
+                plain = False
+            plain &= _ascii_keys(item, f"{path}.{key}", depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            plain &= _ascii_keys(item, f"{path}[{index}]", depth + 1)
+    elif isinstance(value, float):
+        raise InvalidInputError(f"{path}: {value!r} is a float; signed data holds integers only")
+    else:
+        raise InvalidInputError(f"{path}: {type(value).__name__} has no JSON form")
+    return plain
+
+
+def _check_text(text: str, path: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"{path}: lone surrogate U+{ord(text[error.start]):04X} at character {error.start}"
+        ) from None
+
+
+def _no_float(text: str) -> NoReturn:
+    raise ValueError(f"float {text[:40]}")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("duplicate key")
+    return found
+
+
+_decoder: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float)
