@@ -1,0 +1,112 @@
+"""What the path needs of a machine: the part that differs between a real VM and the simulated one.
+
+`executor/domain` and `executor/channel` provide it for kvm and tcg. One contract suite runs on every implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from executor.api import Engine
+from executor.channel.channel_pb2 import Finished, Output, Sample, Started
+from executor.channel.session import Denial
+from executor.intent import Command, FileIn, Limits
+from executor.outcome import CollectedFile
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the hard capabilities of a decision ask of the machine."""
+
+    large_memory: bool = False
+    high_cpu: bool = False
+    egress: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """How a machine came to be: for `vm_event.READY` and the figures."""
+
+    boot_ns: int
+    """From the start of its creation until its agent was ready; 0 when it came from a pool."""
+    kernel: str
+    agent_digest: str
+
+
+class Session(Protocol):
+    """The agent's side of a machine; see `executor/channel/session.py` for the errors each raises."""
+
+    def prepare(
+        self,
+        lease_id: str,
+        *,
+        capabilities: Iterable[str],
+        paths_write: Iterable[str],
+        env_allowlist: Iterable[str],
+        commands: Iterable[tuple[str, ...]],
+        limits: Limits,
+    ) -> None:
+        """Build the sandbox of a lease."""
+
+    def put_file(self, file: FileIn) -> Denial | None:
+        """Store a file in the workspace."""
+
+    def start(
+        self, task_id: str, command: Command, env: Mapping[str, str], *, compromised: bool = False
+    ) -> Started | Denial:
+        """Start one command, or say why not."""
+
+    def follow(
+        self, task_id: str, deadline_ns: int, *, poll: Callable[[], int] | None = None
+    ) -> Iterator[Output | Sample | Finished]:
+        """What the running command says, ending with `Finished`."""
+
+    def kill(self, task_id: str, reason: str) -> None:
+        """Order the running command's end."""
+
+    def collect(self, paths: Iterable[str]) -> tuple[CollectedFile, ...]:
+        """Hand files back."""
+
+    def statistics(self) -> dict[str, int]:
+        """The channel's counters."""
+
+
+class Machine(Protocol):
+    """One machine, acquired: fresh entropy, clock and identity are in place."""
+
+    @property
+    def name(self) -> str:
+        """Its id in events."""
+
+    @property
+    def boot(self) -> Boot:
+        """How it came to be."""
+
+    @property
+    def session(self) -> Session:
+        """The conversation with its agent."""
+
+    def overlay_bytes(self) -> int:
+        """Bytes it takes on the host's disk."""
+
+    def destroy(self) -> None:
+        """End it and remove what it left; idempotent."""
+
+
+class MachineProvider(Protocol):
+    """Where machines come from: cold boots, a pool, or the simulator."""
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the guests."""
+
+    def acquire(self, profile: Profile, weaken: frozenset[str]) -> Machine:
+        """A machine for one task. Raises `OutsideError`, leaving nothing."""
+
+    def statistics(self) -> dict[str, int]:
+        """Counters and gauges."""
+
+    def close(self) -> None:
+        """Destroy every machine; idempotent."""
