@@ -113,12 +113,12 @@ class CommandRunner:
         self._wallclock_ns = limits.wallclock_timeout_s * 1_000_000_000 + (GRACE_NS if enforce_wallclock else 10**15)
 
     def start(self, task_id: str, command: Command, env: Mapping[str, str], *, compromised: bool) -> Denial | int:
-        """Start `command`; the agent's denial, or the time it runs since (monotonic)."""
+        """Start `command`; the agent's denial, or the time it runs since (monotonic ns)."""
         answer = self._machine.session.start(task_id, command, env, compromised=compromised)
         return answer if isinstance(answer, Denial) else self._clock.monotonic_ns()
 
     def finish(self, task_id: str, command: Command, started_ns: int, run: Run) -> tuple[Ending, CommandResult]:
-        """Follow a started command to its end. Raises `OutsideError` or `FrameViolationError` when the guest is lost."""
+        """Follow a started command to its end. Raises `OutsideError` or `FrameViolationError`: the guest is lost."""
         run.started_ns = started_ns
         finished, killed_for = self._follow(task_id, run)
         ending = ending_of(finished, killed_for)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -55,17 +54,6 @@ class VmHost:
     def path(self) -> Path:
         """The run directory: sockets, overlays, libvirt's files."""
         return self._run.path
-
-    def boot(self, settings: VmSettings, weaken: Iterable[str] = ()) -> Vm:
-        """A VM whose agent is ready and configured. Raises `HypervisorError` or `GuestLostError`, leaving nothing."""
-        vm = self.create(settings)
-        try:
-            vm.start()
-            vm.acquire(weaken)
-        except BaseException:
-            vm.destroy()
-            raise
-        return vm
 
     def create(self, settings: VmSettings) -> Vm:
         """A VM that is defined and paused, not yet running. Raises `HypervisorError`."""

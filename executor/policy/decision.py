@@ -133,17 +133,13 @@ class Decision:
 
 def malformed(cause: str, message: str, *, policy_digest: str, duration_ns: int = 0) -> Decision:
     """The decision to use when there is none: deny, told apart from a denial by its verdict. `cause` is a stable name."""
-    reason = Reason(
-        f"policy.{cause}", message, "Nothing to change in the request: the policy engine has to answer."
-    )
+    reason = Reason(f"policy.{cause}", message, "Nothing to change in the request: the policy engine has to answer.")
     return Decision("malformed", policy_digest, (reason,), cause=cause, duration_ns=duration_ns)
 
 
 def parse_decision(result: object, *, duration_ns: int = 0) -> Decision:
     """The `Decision` in OPA's `result`; raises `MalformedDecisionError` for anything else."""
-    raw = _object(
-        result, "result", ("allow", "grants", "obligations", "policy_digest", "reasons", "risk")
-    )
+    raw = _object(result, "result", ("allow", "grants", "obligations", "policy_digest", "reasons", "risk"))
     allow = _is(raw["allow"], bool, "allow")
     digest = _is(raw["policy_digest"], str, "policy_digest")
     if not _DIGEST.fullmatch(digest):
