@@ -23,12 +23,16 @@ from google.protobuf.message import DecodeError
 
 from executor.channel import channel_pb2 as pb
 from executor.channel.frame import FrameError, FrameParser, encode
-from executor.channel.ioguard import BURST, REFILL, IOGuard
+from executor.channel.ioguard import REFILL, IOGuard
 from executor.clock import Clock
 from executor.errors import FrameViolationError, GuestLostError, OutsideError
 
 CHUNK: Final = 64 * 1024
 """Bytes of one read: what a unix socket's queue gives in one piece on Linux."""
+LOW_WATER: Final = 1024
+"""Bytes: below this the bucket counts as empty, else a flood would be read byte by byte as tokens trickle in."""
+HIGH_WATER: Final = 16 * 1024
+"""Bytes to wait for once it is empty: 64 wake-ups a second at most under a flood."""
 HALF_FRAME_NS: Final = 5_000_000_000
 """A begun frame may take this long beyond the time its length needs at the guarded rate."""
 SEND_NS: Final = 10_000_000_000
@@ -45,8 +49,16 @@ class ChannelTimeoutError(GuestLostError):
 class GuestChannel:
     """One VM's channel. Not thread-safe: the thread that runs the task owns it, `close` may come from any."""
 
-    def __init__(self, sock: socket.socket, clock: Clock, *, guard: IOGuard | None = None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        clock: Clock,
+        *,
+        guard: IOGuard | None = None,
+        half_frame_ns: int = HALF_FRAME_NS,
+    ) -> None:
         """Take over `sock` (connected); `guard` None builds the standard one."""
+        self._half_frame_ns = half_frame_ns
         sock.settimeout(0)
         self._sock = sock
         self._clock = clock
@@ -100,15 +112,19 @@ class GuestChannel:
         `FrameViolationError` at the first broken rule; after the last two the channel is closed.
         """
         while not self._inbox:
+            self._fileno()  # a closed channel says so before anything else is judged
             self._check_half_frame()
-            allowed = self._guard.allowance(self._clock.monotonic_ns())
-            if allowed < 1:
+            now = self._clock.monotonic_ns()
+            if now >= deadline_ns:
+                raise ChannelTimeoutError("nothing complete arrived before the deadline")
+            allowed = self._guard.allowance(now)
+            if allowed < LOW_WATER:
                 self._hold_back(deadline_ns)
                 continue
             try:
                 data = self._sock.recv(min(allowed, CHUNK))
             except BlockingIOError:
-                self._wait(select.POLLIN, self._read_deadline(deadline_ns), "the guest says nothing")
+                self._await_bytes(deadline_ns)
                 continue
             except OSError as error:
                 self.close()
@@ -133,6 +149,7 @@ class GuestChannel:
         """Close the socket; a second call is silent. A thread waiting in `receive` gets `GuestLostError`."""
         if not self._closed:
             self._closed = True
+            self._inbox.clear()  # nothing of a peer that broke the protocol is acted on
             with contextlib.suppress(OSError):
                 self._sock.shutdown(socket.SHUT_RDWR)
             self._sock.close()
@@ -163,7 +180,7 @@ class GuestChannel:
         return message
 
     def _earned_ns(self) -> int:
-        return HALF_FRAME_NS + self._parser.expected * 1_000_000_000 // REFILL
+        return self._half_frame_ns + self._parser.expected * 1_000_000_000 // REFILL
 
     def _check_half_frame(self) -> None:
         if self._parser.pending and self._clock.monotonic_ns() - self._begun_ns > self._earned_ns():
@@ -172,15 +189,15 @@ class GuestChannel:
                 "half_frame", f"guest channel: {self._parser.pending} bytes of a frame, then silence"
             )
 
-    def _read_deadline(self, deadline_ns: int) -> int:
-        return min(deadline_ns, self._begun_ns + self._earned_ns() + 1) if self._parser.pending else deadline_ns
+    def _await_bytes(self, deadline_ns: int) -> None:
+        """Wait for bytes, at most until a begun frame is overdue."""
+        half = self._begun_ns + self._earned_ns() + 1 if self._parser.pending else deadline_ns
+        self._wait(select.POLLIN, min(deadline_ns, half), "the guest says nothing")
 
     def _hold_back(self, deadline_ns: int) -> None:
         """Leave the guest blocked until a useful read is paid for."""
-        now = self._clock.monotonic_ns()
-        if now >= deadline_ns:
-            raise ChannelTimeoutError("the guest floods its channel: nothing complete before the deadline")
-        pause = min(self._guard.wait_ns(min(CHUNK, BURST)), deadline_ns - now)
+        left = max(1, deadline_ns - self._clock.monotonic_ns())
+        pause = min(self._guard.wait_ns(HIGH_WATER), left)
         self._throttles += 1
         self._throttled_ns += pause
         # Hanging up is the only thing worth waking for: level-triggered readability would spin.
@@ -194,8 +211,7 @@ class GuestChannel:
         left = deadline_ns - self._clock.monotonic_ns()
         if left <= 0 or not poller.poll(-(-left // 1_000_000)):
             self._check_half_frame()
-            if self._clock.monotonic_ns() >= deadline_ns:
-                raise ChannelTimeoutError(complaint)
+            raise ChannelTimeoutError(complaint)
 
     def _fileno(self) -> int:
         if self._closed:
