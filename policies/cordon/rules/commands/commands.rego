@@ -1,0 +1,130 @@
+# METADATA
+# title: Command allowlist
+# description: |
+#   Programs are named, in groups; a group belongs to a capability and a line of the matrix grants groups. Arguments are
+#   not judged: what a program may touch is the lease's scope, enforced in the guest.
+package cordon.rules.commands
+
+import data.cordon.reason
+import data.cordon.rules.commands.directories
+import data.cordon.rules.commands.groups
+import data.cordon.rules.matrix
+
+# METADATA
+# description: The program's name, without a directory of the system's own.
+program(command) := name if {
+	name := command.argv[0]
+	not contains(name, "/")
+}
+
+program(command) := name if {
+	some directory in directories
+	startswith(command.argv[0], directory)
+	name := substring(command.argv[0], count(directory), -1)
+	not contains(name, "/")
+}
+
+# METADATA
+# title: The program is named by a path outside the system's directories
+# custom:
+#   short_name: program_path
+#   remedy: Name the program alone, or by /usr/bin; what was made in the workspace is run by its interpreter.
+deny contains reason.from(rego.metadata.chain(), misplaced) if not all_placed
+
+all_placed if {
+	every command in input.intent.commands {
+		program(command)
+	}
+}
+
+misplaced := [command.argv[0] | some command in input.intent.commands; not program(command)]
+
+# METADATA
+# title: The program is not on the requester's allowlist
+# custom:
+#   short_name: not_allowed
+#   remedy: Use a program of a group the matrix grants, or have the group added to the requester's line.
+deny contains reason.from(rego.metadata.chain(), unlisted) if {
+	matrix.row
+	not none_unlisted
+}
+
+none_unlisted if {
+	is_array(input.intent.commands)
+	count(unlisted) == 0
+}
+
+unlisted := [name |
+	some command in input.intent.commands
+	name := program(command)
+	not listed(name)
+]
+
+listed(name) if {
+	some group in matrix.row.programs
+	name in groups[group].names
+}
+
+# METADATA
+# title: The program needs a capability that the intent does not ask for
+# custom:
+#   short_name: capability_missing
+#   remedy: Add the capability to the intent.
+deny contains reason.from(rego.metadata.chain(), uncovered) if not none_uncovered
+
+none_uncovered if {
+	is_array(input.intent.commands)
+	is_array(input.intent.capabilities)
+	count(uncovered) == 0
+}
+
+uncovered := [sprintf("%s needs %s", [name, groups[group].capability]) |
+	some command in input.intent.commands
+	name := program(command)
+	some group in matrix.row.programs
+	name in groups[group].names
+	not groups[group].capability in input.intent.capabilities
+]
+
+# METADATA
+# title: An argument holds a NUL byte
+# custom:
+#   short_name: nul_byte
+#   remedy: Take the NUL out; execve would cut the argument there.
+deny contains reason.from(rego.metadata.chain(), []) if not no_nul
+
+no_nul if {
+	every command in input.intent.commands {
+		every argument in command.argv {
+			not contains(argument, "\u0000")
+		}
+	}
+}
+
+# METADATA
+# description: Every command has a grant.
+all_granted if {
+	count(input.intent.commands) > 0
+	every command in input.intent.commands {
+		program(command) in granted
+	}
+}
+
+# METADATA
+# description: Names of the programs asked for and granted.
+granted contains name if some name, _ in granted_by
+
+granted_by[name] contains group if {
+	some command in input.intent.commands
+	name := program(command)
+	some group in matrix.row.programs
+	name in groups[group].names
+	groups[group].capability in matrix.granted
+}
+
+# METADATA
+# description: The group that grants each program.
+grants contains {"kind": "program", "name": name, "by": sprintf("%s, programs %s", [matrix.row_name, group])} if {
+	some name, by in granted_by
+	some group in by
+}

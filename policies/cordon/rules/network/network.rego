@@ -1,0 +1,122 @@
+# METADATA
+# title: Network
+# description: No network by default. With net:egress a task reaches the endpoints it names, if they are on the allowlist.
+package cordon.rules.network
+
+import data.cordon.reason
+import data.cordon.rules.matrix
+
+# METADATA
+# title: Network is asked for without net:egress
+# custom:
+#   short_name: capability_missing
+#   remedy: Add net:egress to the capabilities, or leave network and endpoints out.
+deny contains reason.from(rego.metadata.chain(), []) if not covered
+
+covered if "net:egress" in input.intent.capabilities
+
+covered if {
+	input.intent.scope.network == "deny_all"
+	count(input.intent.scope.endpoints) == 0
+}
+
+# METADATA
+# title: net:egress is asked for without saying where to
+# custom:
+#   short_name: no_endpoint
+#   remedy: Set scope.network to egress and name every endpoint, or leave net:egress out.
+deny contains reason.from(rego.metadata.chain(), []) if not purposeful
+
+purposeful if {
+	is_array(input.intent.capabilities)
+	not "net:egress" in input.intent.capabilities
+}
+
+purposeful if {
+	input.intent.scope.network == "egress"
+	count(input.intent.scope.endpoints) > 0
+}
+
+# METADATA
+# title: The host is not spelled plainly
+# custom:
+#   short_name: host_not_plain
+#   remedy: Write the host in lower-case ASCII letters, digits, dots and hyphens, without a dot at the end.
+deny contains reason.from(rego.metadata.chain(), twisted) if not all_plain
+
+all_plain if {
+	every endpoint in input.intent.scope.endpoints {
+		plain(endpoint.host)
+	}
+}
+
+twisted := [endpoint.host | some endpoint in input.intent.scope.endpoints; not plain(endpoint.host)]
+
+plain(host) if {
+	count(host) <= 253
+	regex.match(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`, host)
+}
+
+# METADATA
+# title: The endpoint is on the denylist
+# custom:
+#   short_name: denied
+#   remedy: Leave the endpoint out; metadata services, the host itself and this host's networks are never reachable.
+deny contains reason.from(rego.metadata.chain(), forbidden) if not none_forbidden
+
+none_forbidden if {
+	is_array(input.intent.scope.endpoints)
+	count(forbidden) == 0
+}
+
+forbidden := [endpoint.host | some endpoint in input.intent.scope.endpoints; denied(endpoint.host)]
+
+denied(host) if {
+	some pattern in data.cordon.rules.network.denylist
+	glob.match(pattern, ["."], host)
+}
+
+# METADATA
+# title: The endpoint is not on the allowlist
+# custom:
+#   short_name: not_allowed
+#   remedy: Use a host, port and protocol of network/data.yaml, or have the endpoint added there.
+deny contains reason.from(rego.metadata.chain(), unlisted) if not none_unlisted
+
+none_unlisted if {
+	is_array(input.intent.scope.endpoints)
+	count(unlisted) == 0
+}
+
+unlisted := [sprintf("%s://%s:%v", [endpoint.proto, endpoint.host, endpoint.port]) |
+	some endpoint in input.intent.scope.endpoints
+	plain(endpoint.host)
+	not denied(endpoint.host)
+	not listed(endpoint)
+]
+
+listed(endpoint) if {
+	some entry in data.cordon.rules.network.allowlist
+	glob.match(entry.host, ["."], endpoint.host)
+	endpoint.port in entry.ports
+	endpoint.proto == entry.proto
+}
+
+# METADATA
+# description: Mode granted.
+default mode := "deny_all"
+
+mode := "egress" if {
+	"net:egress" in matrix.granted
+	count(granted) > 0
+}
+
+# METADATA
+# description: Endpoints granted.
+granted contains endpoint if {
+	"net:egress" in matrix.granted
+	some endpoint in input.intent.scope.endpoints
+	plain(endpoint.host)
+	listed(endpoint)
+	not denied(endpoint.host)
+}

@@ -1,0 +1,67 @@
+# METADATA
+# title: Shape
+# description: What every request must look like before anything about it is judged.
+package cordon.rules.shape
+
+import data.cordon.reason
+import data.cordon.rules.shape.bounds
+
+# METADATA
+# title: The input is not of the version this policy reads
+# custom:
+#   short_name: version
+#   remedy: Build the input with the executor that these policies came with.
+deny contains reason.from(rego.metadata.chain(), []) if not known_version
+
+known_version if {
+	input.schema == "cordon.input/1"
+	input.now > 0
+}
+
+# METADATA
+# title: The intent's id is not a plain name
+# custom:
+#   short_name: intent_id
+#   remedy: Use letters, digits, dots, colons, hyphens and underscores, at most 128 characters, beginning with a letter or digit.
+deny contains reason.from(rego.metadata.chain(), []) if not plain_id
+
+plain_id if regex.match(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`, input.intent.id)
+
+# METADATA
+# title: There is nothing to run, or a command without a program
+# custom:
+#   short_name: no_command
+#   remedy: Give at least one command, each with a program name as its first argument.
+deny contains reason.from(rego.metadata.chain(), []) if not something_to_run
+
+something_to_run if {
+	count(input.intent.commands) > 0
+	every command in input.intent.commands {
+		command.argv[0] != ""
+	}
+}
+
+# METADATA
+# title: The request is larger than a request may be
+# custom:
+#   short_name: too_large
+#   remedy: Split the work into several intents, or put data into fewer and smaller files.
+deny contains reason.from(rego.metadata.chain(), over) if not fits
+
+fits if {
+	every name, bound in bounds {
+		sizes[name] <= bound
+	}
+}
+
+over := [name | some name, bound in bounds; sizes[name] > bound]
+
+sizes := {
+	"commands": count(input.intent.commands),
+	"arguments_bytes": sum([count(argument) | some command in input.intent.commands; some argument in command.argv]),
+	"files": count(input.intent.files),
+	"files_bytes": sum([file.size | some file in input.intent.files]),
+	"patch_bytes": input.intent.patch.size,
+	"collect": count(input.intent.collect),
+	"scope_globs": count(input.intent.scope.read) + count(input.intent.scope.write),
+}
