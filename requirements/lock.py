@@ -17,6 +17,7 @@ LOCKS: Final[dict[str, list[str]]] = {
     "types": ["pyproject.toml", "--group", "tests", "--group", "types", "--constraint", "requirements/tests.lock"],
     "lint": ["--group", "lint"],
     "tox": ["--group", "tox"],
+    "node": ["--group", "node"],
     "build": ["--group", "build", "--constraint", "requirements/tests.lock"],
 }
 """Lock name -> what uv is to solve; `build` is what source packages (libvirt-python) are built with."""

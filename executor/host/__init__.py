@@ -1,1 +1,1 @@
-"""What this host can and cannot do: facts (thin probes) and findings (pure judgements on facts), for `cordon doctor`."""
+"""What this host can and cannot do: facts (thin probes), findings (judgements on facts, pure): for `cordon doctor`."""

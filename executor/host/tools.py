@@ -3,8 +3,9 @@
 Looked for in this order, the first that exists and is executable wins:
 
 1. `$CORDON_<NAME>`, for example CORDON_OPA=/opt/opa (dashes become underscores); set but unusable is an error,
-2. PATH,
-3. the folder bootstrap.py fills: `$CORDON_TOOLS`, else `tools/bin` in the cache folder,
+2. the folder bootstrap.py fills: `$CORDON_TOOLS`, else `tools/bin` in the cache folder; it holds only programs of which
+   PATH had none, or one too old,
+3. PATH,
 4. /usr/sbin and /sbin, which are not on everybody's PATH.
 """
 
@@ -27,7 +28,10 @@ def tools_dir() -> Path:
 
 
 def find_tool(name: str, *others: str) -> Path | None:
-    """The program `name`, or one of its `others` names, or None; raises `InvalidInputError` for a wrong `$CORDON_<NAME>`."""
+    """The program `name`, or one of its `others` names, or None.
+
+    Raises `InvalidInputError` when `$CORDON_<NAME>` is set to something that cannot be run.
+    """
     variable = f"CORDON_{name.upper().replace('-', '_')}"
     if value := os.environ.get(variable):
         if found := shutil.which(value):
@@ -35,7 +39,7 @@ def find_tool(name: str, *others: str) -> Path | None:
         raise InvalidInputError(
             f"{variable} is set to {value}, which is no program that can be run; correct or unset it"
         )
-    places = os.pathsep.join([os.environ.get("PATH", os.defpath), str(tools_dir()), *_SBIN])
+    places = os.pathsep.join([str(tools_dir()), os.environ.get("PATH", os.defpath), *_SBIN])
     for candidate in (name, *others):
         if found := shutil.which(candidate, path=places):
             return Path(found)
