@@ -53,3 +53,12 @@ def rfc3339(ns: int) -> str:
     """`ns` since the epoch as RFC 3339 UTC with microseconds: `2026-01-02T03:04:05.678901Z`."""
     moment = datetime.fromtimestamp(ns // 1_000_000_000, UTC).replace(microsecond=ns % 1_000_000_000 // 1000)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_rfc3339(text: str) -> int:
+    """The inverse of `rfc3339`, its exact form only; raises `ValueError` for anything else."""
+    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    ns = int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
+    if rfc3339(ns) != text:
+        raise ValueError(f"{text!r} is not in the form 2026-01-02T03:04:05.678901Z")
+    return ns

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
+from executor.clock import parse_rfc3339, rfc3339
 from executor.errors import InvalidInputError
 from executor.keys.signer import key_id, parse_public
 
@@ -37,16 +38,16 @@ class TrustedKey:
 
     def to_json(self) -> dict[str, Any]:
         """As the trust file holds it."""
-        return {"kid": self.kid, "public": self.public.hex(), "since_ns": self.since_ns}
+        return {"kid": self.kid, "public": self.public.hex(), "since": rfc3339(self.since_ns)}
 
     @classmethod
     def parse(cls, raw: Any, *, where: str) -> TrustedKey:
         """From the trust file; raises `InvalidInputError` naming the field."""
-        fields = _exact(raw, {"kid": str, "public": str, "since_ns": int}, where)
+        fields = _exact(raw, {"kid": str, "public": str, "since": str}, where)
         public = parse_public(fields["public"])
         if key_id(public) != fields["kid"]:
             raise InvalidInputError(f"{where}: kid is not the id of the public key beside it")
-        return cls(fields["kid"], public, fields["since_ns"])
+        return cls(fields["kid"], public, _moment(fields["since"], where))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +97,21 @@ class RegisteredKey:
             "role": self.role,
             "holder": self.holder,
             "public": self.public.hex(),
-            "registered_ns": self.registered_ns,
-            "retired_ns": self.retired_ns,
+            "registered_at": rfc3339(self.registered_ns),
+            "retired_at": rfc3339(self.retired_ns) if self.retired_ns else "",
         }
 
     @classmethod
     def parse(cls, raw: Any, *, where: str) -> RegisteredKey:
         """From the key list; raises `InvalidInputError` naming the field."""
-        kinds = {"kid": str, "role": str, "holder": str, "public": str, "registered_ns": int, "retired_ns": int}
-        fields = _exact(raw, kinds, where)
+        names = ("kid", "role", "holder", "public", "registered_at", "retired_at")
+        fields = _exact(raw, dict.fromkeys(names, str), where)
         public = parse_public(fields["public"])
         if key_id(public) != fields["kid"]:
             raise InvalidInputError(f"{where}: kid is not the id of the public key beside it")
         role = parse_role(fields["role"])
-        return cls(fields["kid"], role, fields["holder"], public, fields["registered_ns"], fields["retired_ns"])
+        retired_ns = _moment(fields["retired_at"], where) if fields["retired_at"] else 0
+        return cls(fields["kid"], role, fields["holder"], public, _moment(fields["registered_at"], where), retired_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,13 @@ def parse_role(text: str) -> Role:
             found: Role = role
             return found
     raise InvalidInputError(f"no such role: {text}; there are {', '.join(ROLES)}")
+
+
+def _moment(text: str, where: str) -> int:
+    try:
+        return parse_rfc3339(text)
+    except ValueError as error:
+        raise InvalidInputError(f"{where}: {error}") from None
 
 
 def _exact(raw: Any, kinds: Mapping[str, type | tuple[type, ...]], where: str) -> dict[str, Any]:
