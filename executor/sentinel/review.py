@@ -1,0 +1,117 @@
+"""CP14's review of an intent: no secret in anything it brings along, no forbidden pattern, no unreadable patch.
+
+What is read: file contents, the patch (added lines, and whatever is outside its hunks), command lines, environment.
+Order of judgement: 1. what cannot be read is a finding, 2. patterns, 3. secrets, 4. a scanner that fails makes ERROR,
+whatever else was found. No finding tells the text it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Self
+
+from executor.errors import InvalidInputError
+from executor.intent import Intent
+from executor.sentinel.change import Added, read_change
+from executor.sentinel.patterns import Pattern, PatternSet, Place
+from executor.sentinel.scanner import KingfisherScanner, ScannerError, SecretScanner
+from executor.sentinel.verdict import MAX_FINDINGS, Finding, Review, ReviewVerdict, approval, finding
+
+__all__ = ["Finding", "Review", "ReviewVerdict", "Sentinel", "approval"]
+
+ACTOR: Final = "cp14"
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A text under review. `lines` maps its lines to those of the place it stands for; None: they are the same."""
+
+    place: Place
+    path: str
+    content: bytes
+    lines: Added | None = None
+
+    def line(self, number: int) -> int:
+        return self.lines.line(number) if self.lines else number
+
+
+class Sentinel:
+    """Reviews intents. Holds the scanner's process: close it, or use it as a context manager. Threads may share one."""
+
+    def __init__(
+        self, *, patterns: Iterable[Pattern], scanner: SecretScanner | None = None, holder: str = ACTOR
+    ) -> None:
+        """`patterns` come from the policies (`patterns.load`); `holder` is who holds cp14's key."""
+        self._patterns = PatternSet(patterns)
+        self._scanner = scanner or KingfisherScanner()
+        self._holder = holder
+
+    def start(self) -> None:
+        """Let the scanner load in the background; the first review then need not wait for it."""
+        if isinstance(self._scanner, KingfisherScanner):
+            self._scanner.start()
+
+    def review(self, intent: Intent) -> Review:
+        """Review `intent`; never raises for what is in it. ERROR when the scanner could not do its work."""
+        documents, findings = _patch_documents(intent.patch)
+        documents = [*_own_documents(intent), *documents]
+        for document in documents:
+            findings += self._forbidden(document)
+        try:
+            for document in documents:
+                findings += self._secrets(document)
+        except ScannerError as error:
+            findings.append(finding("secret", "scanner.failed", "", 0, str(error)))
+            return Review(ACTOR, "ERROR", _first(findings), self._holder)
+        return Review(ACTOR, "FAIL" if findings else "PASS", _first(findings), self._holder)
+
+    def close(self) -> None:
+        """End the scanner; a second call is silent."""
+        self._scanner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _forbidden(self, document: _Document) -> Iterator[Finding]:
+        text = document.content.decode(errors="replace")
+        for pattern, line in self._patterns.matches(document.place, text):
+            yield finding("pattern", pattern.id, document.path, document.line(line), pattern.message)
+
+    def _secrets(self, document: _Document) -> Iterator[Finding]:
+        for hit in self._scanner.scan(document.content):
+            message = f"{hit.title} ({hit.length} characters, not shown)"
+            yield finding("secret", hit.rule, document.path, document.line(hit.line), message)
+
+
+def _own_documents(intent: Intent) -> Iterator[_Document]:
+    for file in intent.files:
+        yield _Document("files", file.path, file.content)
+    for number, command in enumerate(intent.commands):
+        yield _Document("commands", f"commands[{number}]", " ".join(command.argv).encode(errors="replace"))
+    for name, value in intent.env.items():
+        yield _Document("env", f"env.{name}", f"{name}={value}".encode(errors="replace"))
+
+
+def _patch_documents(patch: str) -> tuple[list[_Document], list[Finding]]:
+    """The patch's texts, and what speaks against the patch as such. One that cannot be taken apart is read whole."""
+    if not patch:
+        return [], []
+    try:
+        change = read_change(patch)
+    except InvalidInputError as error:
+        objection = finding("pattern", "patch.unreadable", "patch", 0, str(error))
+        return [_Document("patch", "patch", patch.encode(errors="replace"))], [objection]
+    texts = (*change.added, change.outside)
+    documents = [_Document("patch", text.path, text.text.encode(errors="replace"), text) for text in texts]
+    if change.binary:
+        return documents, [finding("pattern", "patch.binary", "patch", 0, "a binary change cannot be reviewed")]
+    return documents, []
+
+
+def _first(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Each finding once, in order, at most as many as a record should hold."""
+    return tuple(dict.fromkeys(findings))[:MAX_FINDINGS]
