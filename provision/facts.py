@@ -52,6 +52,8 @@ class Facts:
     qemu_user: bool = False
     qemu_group: bool = False
     kvm_group: bool = False
+    qemu_in_kvm: bool = False
+    """That the QEMU user belongs to group kvm, by its own group or as a member."""
     kvm_device: KvmDevice | None = None
     opa: Version | None = None
     """Version of the `opa` on PATH."""
@@ -96,6 +98,7 @@ def gather(parts: frozenset[pins.Part], cache: Path, tools: Mapping[str, str]) -
         qemu_user=_known(pwd.getpwnam, pins.QEMU_USER),
         qemu_group=_known(grp.getgrnam, pins.QEMU_USER),
         kvm_group=_known(grp.getgrnam, pins.KVM_GROUP),
+        qemu_in_kvm=_qemu_in_kvm(),
         kvm_device=_kvm_device(),
         opa=_version(["opa", "version"]) if policy else None,
         regal=_version(["regal", "version"]) if policy else None,
@@ -105,7 +108,7 @@ def gather(parts: frozenset[pins.Part], cache: Path, tools: Mapping[str, str]) -
         node=_node() if report else None,
         browser=_browser() if report else None,
         cached=cached,
-        image_built=any((cache / "images").glob("*")) if (cache / "images").is_dir() else False,
+        image_built=any((cache / "images").glob("[!.]*")),
         cache=cache,
         free={
             "cache": _free(cache),
@@ -175,6 +178,14 @@ def _known(lookup: Callable[[str], object], name: str) -> bool:
     except KeyError:
         return False
     return True
+
+
+def _qemu_in_kvm() -> bool:
+    try:
+        user, group = pwd.getpwnam(pins.QEMU_USER), grp.getgrnam(pins.KVM_GROUP)
+    except KeyError:
+        return False
+    return group.gr_gid in os.getgrouplist(user.pw_name, user.pw_gid)
 
 
 def _kvm_device() -> KvmDevice | None:

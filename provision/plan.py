@@ -147,6 +147,8 @@ def _account_steps(facts: Facts) -> list[Step]:
         missing.append(f"group {pins.QEMU_USER}")
     if not facts.qemu_user:
         missing.append(f"user {pins.QEMU_USER}")
+    elif not facts.qemu_in_kvm:
+        missing.append(f"{pins.QEMU_USER} in group {pins.KVM_GROUP}")
     if missing:
         title = f"accounts libvirt's QEMU driver needs: {', '.join(missing)}"
         steps.append(Step("account", title, tuple(missing)))
@@ -200,6 +202,13 @@ def root_commands(step: Step) -> list[list[str]]:
         f"group {pins.KVM_GROUP}": ["groupadd", "--system", pins.KVM_GROUP],
         f"group {pins.QEMU_USER}": ["groupadd", "--system", "--gid", number, pins.QEMU_USER],
         f"user {pins.QEMU_USER}": user,
+        f"{pins.QEMU_USER} in group {pins.KVM_GROUP}": [
+            "usermod",
+            "--append",
+            "--groups",
+            pins.KVM_GROUP,
+            pins.QEMU_USER,
+        ],
     }
     return [commands[item] for item in step.items]
 
