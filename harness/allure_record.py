@@ -1,0 +1,92 @@
+"""What a reviewer finds in the Allure report of one scenario: labels, steps, attachments. Guest text is escaped.
+
+Without `--alluredir` every call here does nothing. Text attachments only: Allure shows them as text, and nothing a
+guest printed becomes markup.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import allure
+from allure_commons.types import AttachmentType
+
+from executor.outcome import Outcome
+from harness import plot
+from harness.escape import guest_text, visible
+from harness.judge import Judgement
+from harness.runs import Role, Run
+from harness.scenario import Scenario
+
+_DYNAMIC: Final[Any] = allure.dynamic  # the package has no annotations
+OUTPUT: Final = 100_000
+"""Characters of one stream kept in the report."""
+_ROLES: Final[dict[Role, str]] = {
+    "attempt": "the attempt",
+    "positive": "positive control: the same in a weakened VM",
+    "twin": "harmless twin",
+}
+
+
+def describe(scenario: Scenario) -> None:
+    """Title, labels and the one parameter that keeps the history of scenarios apart."""
+    _DYNAMIC.title(scenario.title)
+    _DYNAMIC.description(scenario.description)
+    _DYNAMIC.parameter("scenario", scenario.id)
+    _DYNAMIC.epic("Break-out attempts" if scenario.breakout else "Scenarios")
+    _DYNAMIC.feature(f"Plan {scenario.plan}" if len(scenario.plan) == 1 else scenario.plan)
+    if scenario.breakout:
+        _DYNAMIC.story(f"{scenario.breakout.class_}: {scenario.breakout.mechanism}")
+        _DYNAMIC.label("mechanism", scenario.breakout.mechanism)
+    allure.attach(visible(scenario.text), "scenario", AttachmentType.YAML)
+
+
+def attach(runs: tuple[Run, ...], judgement: Judgement, explanation: str) -> None:
+    """One step for each run with its stages inside, then the judge's."""
+    for run in runs:
+        with allure.step(_ROLES[run.plan.role]):
+            if run.outcome is None:
+                allure.attach(visible(run.unmeasured), "not tried", AttachmentType.TEXT)
+            else:
+                _outcome(run, run.outcome)
+    with allure.step(f"judge: {judgement.ruling}"):
+        findings = "\n".join(map(str, judgement.findings)) or "verdict, effect and events agree; nothing escaped"
+        allure.attach(visible(findings), "findings", AttachmentType.TEXT)
+        if explanation:
+            allure.attach(explanation, "explanation", AttachmentType.TEXT)
+
+
+def _outcome(run: Run, outcome: Outcome) -> None:
+    with allure.step(f"decision: {outcome.verdict}"):
+        _json("decision", outcome.decision)
+    with allure.step("lease: issued" if outcome.lease else "lease: none"):
+        if outcome.lease:
+            _json("lease", outcome.lease)
+    with allure.step(f"run: {outcome.effect} on {outcome.engine}"):
+        if run.plan.request.weaken:
+            allure.attach(", ".join(sorted(run.plan.request.weaken)), "controls taken away", AttachmentType.TEXT)
+        for number, result in enumerate(outcome.results):
+            ended = f"{result.cause}, exit code {result.exit_code}, signal {result.signal}"
+            with allure.step(visible(f"command {number}: {json.dumps(list(result.argv))[:200]}: {ended}")):
+                allure.attach(guest_text(result.stdout, tail=OUTPUT), "stdout", AttachmentType.TEXT)
+                allure.attach(guest_text(result.stderr, tail=OUTPUT), "stderr", AttachmentType.TEXT)
+        if picture := plot.resources(outcome.samples):
+            allure.attach(picture, "resources", AttachmentType.SVG)
+        for alarm in run.alarms:
+            allure.attach(visible(alarm), "ALARM", AttachmentType.TEXT)
+    with allure.step(f"record: {len(outcome.events)} events"):
+        allure.attach("\n".join(_event(event) for event in outcome.events), "event trail", AttachmentType.TEXT)
+        _json("events", list(outcome.events))
+        stages = "\n".join(
+            f"{stage.duration_ns / 1e6:10.1f} ms  {stage.side:<5} {stage.name}" for stage in outcome.stages
+        )
+        allure.attach(stages, "timings", AttachmentType.TEXT)
+
+
+def _json(name: str, value: Any) -> None:
+    allure.attach(json.dumps(value, indent=2, sort_keys=True, default=str), name, AttachmentType.JSON)
+
+
+def _event(event: dict[str, Any]) -> str:
+    return visible(f"{event.get('seq', ''):>6}  {event.get('ts', ''):<28} {event['type']:<26} {event.get('actor', '')}")

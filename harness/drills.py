@@ -1,0 +1,123 @@
+"""`python -m harness.drills [pytest arguments]`: what `tox -e drills` runs, in this order.
+
+1. empty build/drills (the history of earlier reports is kept);
+2. pytest over scenarios/ on real VMs, with JUnit XML, Allure results and summary.json;
+3. the report, one HTML file;
+4. a browser opens it and looks for every scenario.
+
+Exit status: pytest's, else 1 when the report or its check failed. A failed step does not keep the later ones from
+showing what there is to see.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from executor.errors import CordonError
+from harness import report
+from harness.report_check import check
+
+BUILD: Final = Path("build/drills")
+KEPT: Final = frozenset({"history.jsonl", "sabotage.json", "state"})
+"""Names below build/drills that a run leaves in place; `state` is cleaned by the plugin, process by process."""
+SUMMARY: Final = BUILD / "summary.json"
+JUNIT: Final = BUILD / "junit.xml"
+HISTORY: Final = BUILD / "history.jsonl"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run all steps; the exit status."""
+    extra = list(sys.argv[1:] if arguments is None else arguments)
+    clean(BUILD)
+    started = time.monotonic()
+    status = run_pytest(extra)
+    seconds = time.monotonic() - started
+    problems = [*_finish_summary(seconds), *_report()]
+    for problem in problems:
+        sys.stderr.write(f"drills: {problem}\n")
+    _say(f"drills: {'green' if not status and not problems else 'RED'} after {seconds:.0f} s; summary {SUMMARY}")
+    return status or (1 if problems else 0)
+
+
+def clean(folder: Path) -> None:
+    """Empty `folder` but for what is kept between runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in folder.iterdir():
+        if entry.name in KEPT:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def run_pytest(extra: Sequence[str]) -> int:
+    """Run the scenarios in a process of their own; pytest's exit status. Paths in `extra` replace scenarios/."""
+    command = [sys.executable, "-m", "pytest", "--engine", "auto", f"--junitxml={JUNIT}", f"--summary={SUMMARY}"]
+    command += [f"--alluredir={report.RESULTS}", "--clean-alluredir", "-o", "junit_family=xunit1"]
+    if not any(_is_path(argument) for argument in extra):
+        command.append("scenarios")
+    return subprocess.run([*command, *extra], check=False).returncode
+
+
+def _is_path(argument: str) -> bool:
+    return not argument.startswith("-") and Path(argument.partition("::")[0]).exists()
+
+
+def _finish_summary(seconds: float) -> list[str]:
+    """Put the whole run's duration into the summary; complaints when there is none or it shows a fault."""
+    try:
+        summary: dict[str, Any] = json.loads(SUMMARY.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return [f"there is no summary: {error}"]
+    summary["duration_s"] = round(seconds, 3)
+    SUMMARY.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return faults(summary)
+
+
+def faults(summary: dict[str, Any]) -> list[str]:
+    """What makes a run red whatever pytest said."""
+    found = []
+    if not summary["scenarios"]["passed"]:
+        found.append("no scenario passed")
+    counts = [(name, summary["attempts"][name]) for name in ("escaped", "vacuous", "divergent", "over_refused")]
+    found += [f"{count} break-out attempt(s) {name}" for name, count in counts if count]
+    if summary["writes_outside"]:
+        found.append(f"{summary['writes_outside']} write(s) outside the sandbox")
+    if summary["svf"]["missing"] or summary["svf"]["unexpected"]:
+        found.append(f"events: {summary['svf']['missing']} missing, {summary['svf']['unexpected']} unexpected")
+    return found
+
+
+def _report() -> list[str]:
+    """Make the report and look at it; complaints."""
+    try:
+        index = report.generate(report.RESULTS, report.REPORT, history=HISTORY)
+        _say(f"drills: report {index}")
+        seen = check(index, titles(report.RESULTS), screenshots=BUILD / "screenshots")
+    except CordonError as error:
+        return [str(error)]
+    found = [f"the report does not show {title!r}" for title in seen.missing]
+    return found + [f"the report ran foreign script: {text}" for text in seen.dialogs]
+
+
+def titles(results: Path) -> list[str]:
+    """The titles of every result that pytest handed to Allure."""
+    files = sorted(results.glob("*-result.json"))
+    return [str(json.loads(path.read_text(encoding="utf-8"))["name"]) for path in files]
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""Guest text made harmless: what a task printed never reaches a terminal, a log or a report unescaped."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+TAIL: Final = 2000
+"""Characters of guest output shown in a failure message."""
+_KEPT: Final = frozenset("\n\t")
+_BAD: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories that steer terminals or hide text: controls, formats (bidi overrides), surrogates, unassigned."""
+
+
+def visible(text: str) -> str:
+    """`text` with every steering or invisible character spelled out as an escape; newlines and tabs stay."""
+    return "".join(_one(character) for character in text)
+
+
+def _one(character: str) -> str:
+    if character in _KEPT or unicodedata.category(character) not in _BAD:
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def guest_text(raw: bytes, *, tail: int | None = None) -> str:
+    r"""Bytes from a guest for a person: undecodable ones as \\xNN, steering ones escaped, at most `tail` characters."""
+    text = visible(raw.decode("utf-8", "backslashreplace"))
+    if tail is not None and len(text) > tail:
+        return f"[{len(text) - tail} characters left out]\n{text[-tail:]}"
+    return text

@@ -1,0 +1,68 @@
+"""Facts about this host read from /proc: the processes below one, and its sockets that reach beyond the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+PROC: Final = Path("/proc")
+_NO_PORT: Final = ":0000"
+
+
+def descendants(root: int) -> dict[int, str]:
+    """Process id -> program name of every process below `root`, itself left out."""
+    parents: dict[int, list[int]] = {}
+    names: dict[int, str] = {}
+    for entry in PROC.iterdir():
+        if entry.name.isdecimal() and (found := _stat(entry)):
+            name, parent = found
+            names[int(entry.name)] = name
+            parents.setdefault(parent, []).append(int(entry.name))
+    below: dict[int, str] = {}
+    queue = [root]
+    while queue:
+        for child in parents.get(queue.pop(), ()):
+            below[child] = names[child]
+            queue.append(child)
+    return below
+
+
+def _stat(process: Path) -> tuple[str, int] | None:
+    """(program name, parent's id); None when the process has ended meanwhile."""
+    try:
+        text = (process / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    name, _, rest = text.partition("(")[2].rpartition(")")
+    return name, int(rest.split()[1])
+
+
+def remote_sockets(root: int) -> frozenset[str]:
+    """Internet sockets of `root` and all below it that listen or reach beyond loopback, as `tcp local remote`."""
+    own = {inode for pid in (root, *descendants(root)) for inode in _socket_inodes(pid)}
+    found = set()
+    for kind in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6"):
+        try:
+            lines = (PROC / "net" / kind).read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            local, remote, inode = fields[1], fields[2], fields[9]
+            if inode in own and not (_loopback(local) and (_loopback(remote) or remote.endswith(_NO_PORT))):
+                found.add(f"{kind} {local} {remote}")
+    return frozenset(found)
+
+
+def _socket_inodes(pid: int) -> set[str]:
+    try:
+        links = [str(link.readlink()) for link in (PROC / str(pid) / "fd").iterdir()]
+    except OSError:
+        return set()
+    return {link[8:-1] for link in links if link.startswith("socket:[")}
+
+
+def _loopback(address: str) -> bool:
+    """Whether a hexadecimal `address:port` of /proc/net is 127.0.0.0/8 or ::1 (bytes in host order)."""
+    host = address.partition(":")[0]
+    return host[-2:] == "7F" if len(host) == 8 else host == "0" * 24 + "01000000"

@@ -1,0 +1,141 @@
+"""The judge: from the runs of a scenario to one ruling. Pure: it looks at values and touches nothing.
+
+A run is judged three times, in this order: does it agree with itself (harness/agreement.py and the state machine), is
+it what the scenario expects (harness/comparison.py), are its events exactly the expected trail. A break-out attempt is
+then ruled by all of its runs; the first of these that holds is the ruling:
+
+1. ESCAPED       a host canary is touched, the probe says so, or the attempt looks like the success its control defines
+2. UNMEASURED    the attempt could not be tried here
+3. DIVERGENT     verdict, effect and events disagree, or the attempt was stopped in another way than expected
+4. VACUOUS       the same bytes do not succeed in the weakened VM either: the refusal proves nothing
+5. OVER_REFUSED  the harmless twin does not work
+6. UNMEASURED    a control could not be tried here
+7. BLOCKED       none of these: the only ruling of a break-out attempt that passes
+
+Other scenarios are PASSED, FAILED (agrees with itself, differs from the expectation), DIVERGENT or UNMEASURED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from executor import weaken
+from executor.outcome import Outcome
+from harness import agreement, comparison, trail
+from harness.probe import refusal_seen, says_escaped
+from harness.runs import Role, Run
+from harness.scenario import Scenario
+
+Ruling = Literal["PASSED", "FAILED", "BLOCKED", "ESCAPED", "OVER_REFUSED", "VACUOUS", "DIVERGENT", "UNMEASURED"]
+Kind = Literal["alarm", "unmeasured", "agreement", "order", "expectation", "trail", "refusal", "weaken"]
+
+GOOD: Final[frozenset[Ruling]] = frozenset({"PASSED", "BLOCKED"})
+_DIVERGES: Final[frozenset[Kind]] = frozenset({"agreement", "order", "trail", "weaken"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with one run."""
+
+    role: Role
+    kind: Kind
+    text: str
+
+    def __str__(self) -> str:
+        """One line for the person."""
+        return f"{self.role}: {self.kind}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The ruling and everything that led to it."""
+
+    ruling: Ruling
+    findings: tuple[Finding, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether the scenario passes."""
+        return self.ruling in GOOD
+
+
+def judge(scenario: Scenario, runs: Sequence[Run]) -> Judgement:
+    """The ruling over `runs`, which are the attempt and the controls the scenario asks for."""
+    findings = tuple(finding for run in runs for finding in findings_of(scenario, run))
+    ruling = _breakout(scenario, runs, findings) if scenario.breakout else _plain(findings)
+    return Judgement(ruling, findings)
+
+
+def findings_of(scenario: Scenario, run: Run) -> list[Finding]:
+    """Everything that is wrong with one run."""
+    role, outcome = run.plan.role, run.outcome
+    found = [Finding(role, "alarm", text) for text in run.alarms]
+    if outcome is None:
+        return [*found, Finding(role, "unmeasured", run.unmeasured or "no outcome and no reason")]
+    expect = run.plan.expect
+    if not is_host_weakened(run):
+        found += [Finding(role, "agreement", text) for text in agreement.complaints(outcome)]
+        found += [Finding(role, "order", text) for text in trail.order_faults(outcome)]
+    found += [Finding(role, "weaken", text) for text in _weaken_declared(run, outcome)]
+    found += [Finding(role, "expectation", text) for text in comparison.differences(expect, outcome)]
+    if not is_host_weakened(run):
+        found += [Finding(role, "trail", text) for text in trail.differences(expect.trail, outcome)]
+    if role == "attempt" and scenario.breakout:
+        refusal = refusal_seen(scenario.breakout.refusal, outcome)
+        found += [Finding(role, "refusal", refusal)] if refusal else []
+    return found
+
+
+def is_host_weakened(run: Run) -> bool:
+    """Whether a positive control takes a host control away: its record then differs from its verdict by intent."""
+    return run.plan.role == "positive" and bool(run.plan.request.weaken & frozenset(weaken.HOST_CONTROLS))
+
+
+def _weaken_declared(run: Run, outcome: Outcome) -> list[str]:
+    """A weakened VM says so in the record, a full-strength one says nothing: neither passes for the other."""
+    asked = sorted(run.plan.request.weaken)
+    acquired = [event for event in outcome.events if event["type"] == "vm_event.ACQUIRED"]
+    said = [sorted(event["data"].get("weakened", ())) for event in acquired]
+    return [f"vm_event.ACQUIRED declares {names} as taken away, asked was {asked}" for names in said if names != asked]
+
+
+def _breakout(scenario: Scenario, runs: Sequence[Run], findings: Sequence[Finding]) -> Ruling:
+    def found(kinds: frozenset[Kind], *roles: Role) -> bool:
+        return any(finding.kind in kinds and finding.role in roles for finding in findings)
+
+    attempt = next(run for run in runs if run.plan.role == "attempt")
+    everyone: tuple[Role, ...] = ("attempt", "positive", "twin")
+    missing: frozenset[Kind] = frozenset({"unmeasured"})
+    if found(frozenset({"alarm"}), *everyone) or _got_through(scenario, attempt):
+        return "ESCAPED"
+    if found(missing, "attempt"):
+        return "UNMEASURED"
+    if found(_DIVERGES, *everyone) or found(frozenset({"refusal", "expectation"}), "attempt"):
+        return "DIVERGENT"
+    if found(frozenset({"expectation"}), "positive"):
+        return "VACUOUS"
+    if found(frozenset({"expectation"}), "twin"):
+        return "OVER_REFUSED"
+    tried = {run.plan.role for run in runs if run.outcome is not None}
+    return "BLOCKED" if tried == set(everyone) else "UNMEASURED"
+
+
+def _got_through(scenario: Scenario, attempt: Run) -> bool:
+    """Whether the attempt did what it was out for, by the probe's own word or by looking like the positive control."""
+    if attempt.outcome is None:
+        return False
+    succeeded = scenario.positive is not None and comparison.looks_like(scenario.positive.expect, attempt.outcome)
+    return says_escaped(attempt.outcome) or succeeded
+
+
+def _plain(findings: Sequence[Finding]) -> Ruling:
+    kinds = {finding.kind for finding in findings}
+    if "alarm" in kinds:
+        return "ESCAPED"
+    if "unmeasured" in kinds:
+        return "UNMEASURED"
+    if kinds & _DIVERGES:
+        return "DIVERGENT"
+    return "FAILED" if kinds else "PASSED"

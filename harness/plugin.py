@@ -1,0 +1,168 @@
+"""The pytest plugin: options, markers, native collection of scenarios, and the summary at the end.
+
+Scenarios are the YAML files below a folder named `scenarios`, and any YAML file named on the command line. Under xdist
+every worker has its own executor; records travel on the test reports to the controller, which alone sums up.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from executor import weaken
+from executor.errors import InvalidInputError
+from harness import schema, summary, summary_table
+from harness.drill_session import ENGINES, DrillSession, own_state
+from harness.items import IDS, RECORD, SESSION, ScenarioFile, ScenarioItem
+from harness.records import Record
+from harness.shard import Shard
+
+RECORDS: Final = pytest.StashKey[list[Record]]()
+FOLDER: Final = "scenarios"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of drills."""
+    group = parser.getgroup("cordon", "Cordon drills")
+    group.addoption("--engine", choices=ENGINES, default="auto", help="what runs the guests (default: auto)")
+    group.addoption("--policies", metavar="DIR", type=Path, help="policy folder (default: policies/)")
+    group.addoption("--state", metavar="DIR", type=Path, help="state folder (default: a fresh one under build/drills)")
+    group.addoption("--shard", metavar="I/N", type=Shard.parse, help="run only the I-th of N parts of the scenarios")
+    group.addoption("--sabotage", metavar="CONTROL", action="append", default=[], help="take a control away everywhere")
+    group.addoption("--summary", metavar="FILE", type=Path, help="write the machine-readable summary there")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers the schema knows, and prepare what scenarios share."""
+    for definition, prefix in (("plan", "plan_"), ("tag", ""), ("class", "class_")):
+        for value, meaning in schema.choices(definition):
+            config.addinivalue_line("markers", f"{prefix}{value.lower()}: {meaning}")
+    config.addinivalue_line("markers", "breakout: a break-out attempt")
+    try:
+        sabotage = weaken.parse(config.getoption("--sabotage"))
+    except InvalidInputError as error:
+        raise pytest.UsageError(str(error)) from None
+    worker = _worker(config)
+    state = config.getoption("--state")
+    config.stash[IDS] = {}
+    config.stash[RECORDS] = []
+    config.stash[SESSION] = DrillSession(
+        engine=config.getoption("--engine"),
+        policies=(config.getoption("--policies") or config.rootpath / "policies").absolute(),
+        state=state.absolute() / worker if state else own_state(config.rootpath / "build/drills/state", worker),
+        progress=lambda text: _progress(config, text),
+        sabotage=sabotage,
+        watched=(config.rootpath / FOLDER,),
+    )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give everything back, however the session ended."""
+    if SESSION in config.stash:
+        config.stash[SESSION].close()
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:
+    """A YAML file below `scenarios`, or named on the command line."""
+    if file_path.suffix not in {".yaml", ".yml"}:
+        return None
+    try:
+        below = file_path.relative_to(parent.config.rootpath).parts
+    except ValueError:
+        below = ()
+    if FOLDER not in below[:-1] and not parent.session.isinitpath(file_path):
+        return None
+    return ScenarioFile.from_parent(parent, path=file_path)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep this shard's scenarios."""
+    shard: Shard | None = config.getoption("--shard")
+    if shard is None:
+        return
+    mine = shard.keep([item for item in items if isinstance(item, ScenarioItem)])
+    dropped = [item for item in items if isinstance(item, ScenarioItem) and item not in mine]
+    items[:] = [item for item in items if item not in dropped]
+    config.hook.pytest_deselected(items=dropped)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the record on the report, which xdist carries to the controller."""
+    report = yield
+    if report.when == "call" and RECORD in item.stash:
+        report.cordon_record = item.stash[RECORD]  # type: ignore[attr-defined] # reports take extra JSON-like fields
+    return report
+
+
+class _Collected:
+    """Gathers records where reports arrive: in the controller, or in the only process."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        record: Record | None = getattr(report, "cordon_record", None)
+        if record is not None:
+            self._config.stash[RECORDS].append(record)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start gathering, in the process that sums up."""
+    if not _is_worker(session.config):
+        session.config.pluginmanager.register(_Collected(session.config), "cordon-records")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Release the executor, write the summary, and refuse to call a run green in which nothing passed."""
+    config = session.config
+    config.stash[SESSION].close()
+    if _is_worker(config):
+        return
+    found = config.stash[RECORDS]
+    if found and session.exitstatus == pytest.ExitCode.OK and not any(record["good"] for record in found):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if target := config.getoption("--summary"):
+        summary.write(target, summary.summarize(found, config.stash[SESSION].policies))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table at the end of a run."""
+    config = terminalreporter.config
+    if found := config.stash[RECORDS]:
+        terminalreporter.section("drills")
+        width = terminalreporter._tw.fullwidth  # noqa: SLF001 - pytest offers no public way to ask for the width
+        terminalreporter.write_line(summary_table.render(found, width=width, color=terminalreporter.hasmarkup))
+
+
+@pytest.fixture(scope="session")
+def drill_session(pytestconfig: pytest.Config) -> DrillSession:
+    """What scenarios of this process share; `.executor()` starts the executor."""
+    return pytestconfig.stash[SESSION]
+
+
+def _worker(config: pytest.Config) -> str:
+    return str(config.workerinput["workerid"]) if _is_worker(config) else "main"  # type: ignore[attr-defined] # xdist's
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def _progress(config: pytest.Config, text: str) -> None:
+    """Show one line at once: also while output is captured, also from an xdist worker."""
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+    if _is_worker(config) or reporter is None:
+        if sys.__stderr__ is not None:
+            sys.__stderr__.write(f"{_worker(config)}: {text}\n")
+        return
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        reporter.ensure_newline()
+        reporter.write_line(text)

@@ -1,0 +1,63 @@
+"""Opens the report in a real browser and looks for every scenario in it, as a reviewer would find it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.browser import Browser
+from harness.errors import ReportError
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the browser found."""
+
+    found: tuple[str, ...]
+    """Titles that were there."""
+    missing: tuple[str, ...]
+    dialogs: tuple[str, ...]
+    """Anything that ran as script and said so: must be empty."""
+
+
+def pages(index: Path) -> dict[str, str]:
+    """Title -> page id of every test result, from the list Allure writes beside the report."""
+    listing = index.with_name("test-results.json")
+    try:
+        entries: dict[str, dict[str, Any]] = json.loads(listing.read_text(encoding="utf-8"))["byId"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ReportError(f"{listing} cannot be read: {error}") from error
+    return {str(entry["name"]): page for page, entry in entries.items()}
+
+
+def check(index: Path, titles: Sequence[str], *, screenshots: Path | None = None) -> Seen:
+    """Open the front page, then each scenario's own page, and see whether its title can be read there.
+
+    Raises `ReportError` when the report does not open or shows another number of results than there are titles.
+    """
+    known = pages(index)
+    url = index.absolute().as_uri()
+    with Browser() as browser:
+        browser.open(url)
+        browser.wait_until("/Total\\s+\\d+/.test(document.body.innerText)")
+        if f"Total\n{len(titles)}" not in browser.text():
+            raise ReportError(f"the report's front page does not count {len(titles)} scenarios")
+        if screenshots is not None:
+            screenshots.mkdir(parents=True, exist_ok=True)
+            browser.screenshot(screenshots / "front.png")
+            browser.screenshot(screenshots / "front-narrow.png", width=420)
+        found = [title for title in titles if title in known and _shown(browser, known[title], title)]
+        dialogs = tuple(browser.dialogs)
+    return Seen(tuple(found), tuple(title for title in titles if title not in found), dialogs)
+
+
+def _shown(browser: Browser, page: str, title: str) -> bool:
+    browser.evaluate(f"location.hash = {json.dumps(page)}")
+    try:
+        browser.wait_until(f"document.body.innerText.includes({json.dumps(title)})", timeout_s=15)
+    except ReportError:
+        return False
+    return True

@@ -1,0 +1,271 @@
+"""Scenarios: YAML files parsed at collection into frozen values with their places, or every mistake at once.
+
+Order of checks: strict YAML, the published schema, what the schema cannot say (contradictions, expressions, sources,
+unknown signals), the intent by the executor's own parser. What is returned can be run as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import signal
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from executor.errors import InvalidInputError
+from executor.intent import Command, FileIn, Intent
+from executor.intent_parse import parse_commands
+from harness.errors import Place, Problem, ScenarioError
+from harness.expect import Expect, Refusal, contradictions
+from harness.strict_yaml import Document, load_documents, path_text
+from harness.validate import problems as schema_problems
+
+SCHEMA: Final = "cordon.scenario/1"
+MAX_SOURCE: Final = 1024 * 1024
+"""Bytes of a `source` file: probes are small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breakout:
+    """Makes a scenario a break-out attempt."""
+
+    class_: str
+    mechanism: str
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Positive:
+    """The same bytes in a weakened VM, where they must succeed."""
+
+    weaken: frozenset[str]
+    expect: Expect
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A harmless sibling of the attempt, which must work."""
+
+    commands: tuple[Command, ...]
+    files: tuple[FileIn, ...] | None
+    """None: the intent's own."""
+    expect: Expect
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One drill."""
+
+    id: str
+    title: str
+    plan: str
+    description: str
+    intent: Intent
+    """Its `intent_id` is a placeholder: each run takes a fresh one."""
+    expect: Expect
+    place: Place
+    text: str
+    """The YAML lines of the document, for the failure message."""
+    tags: tuple[str, ...] = ()
+    attempt: tuple[Command, ...] | None = None
+    approvals: tuple[str, ...] = ("cp14",)
+    tamper: dict[str, Any] = field(default_factory=dict)
+    breakout: Breakout | None = None
+    positive: Positive | None = None
+    twin: Twin | None = None
+    unmeasured: dict[str, str] = field(default_factory=dict)
+    """Engine -> why the scenario cannot be tried there."""
+
+
+def parse_file(path: Path, *, name: str | None = None) -> list[Scenario]:
+    """The scenarios of a file; raises `ScenarioError` with every mistake. `name` is what messages call the file."""
+    label = name or str(path)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        message = f"byte {error.start} is not UTF-8"
+        raise ScenarioError([Problem(Place(label, 1, 1), "", message)]) from None
+    return parse_text(text, label, path.parent)
+
+
+def parse_text(text: str, file: str, folder: Path) -> list[Scenario]:
+    """The scenarios in `text`, called `file` in messages; `source` files are looked for in `folder`."""
+    documents = load_documents(text, file)
+    if not documents:
+        raise ScenarioError([Problem(Place(file, 1, 1), "", "holds no scenario")])
+    found: list[Problem] = []
+    scenarios: list[Scenario] = []
+    lines = text.splitlines()
+    for document in documents:
+        try:
+            scenarios.append(_parse(document, lines, folder))
+        except ScenarioError as error:
+            found += error.problems
+    seen: dict[str, Place] = {}
+    for scenario in scenarios:
+        first = seen.setdefault(scenario.id, scenario.place)
+        if first is not scenario.place:
+            found.append(Problem(scenario.place, "id", f"{scenario.id} is taken; first at {first}"))
+    if found:
+        raise ScenarioError(found)
+    return scenarios
+
+
+def _parse(document: Document, lines: list[str], folder: Path) -> Scenario:
+    if found := schema_problems(document):
+        raise ScenarioError(found)
+    raw: dict[str, Any] = document.value
+    checker = _Checker(document)
+    checker.expectations(raw)
+    intent = checker.intent(raw["intent"], folder)
+    twin = checker.twin(raw, folder)
+    attempt = checker.commands(raw, ("attempt", "commands")) if "attempt" in raw else None
+    if checker.found or intent is None:
+        raise ScenarioError(checker.found)
+    positive = raw.get("controls", {}).get("positive")
+    return Scenario(
+        id=raw["id"],
+        title=raw["title"],
+        plan=raw["plan"],
+        description=raw["description"].strip(),
+        intent=intent,
+        expect=Expect.parse(raw["expect"]),
+        place=document.place,
+        text="\n".join(lines[document.place.line - 1 : document.last_line]),
+        tags=tuple(raw.get("tags", ())),
+        attempt=attempt,
+        approvals=tuple(raw.get("approvals", ("cp14",))),
+        tamper=raw.get("tamper", {}),
+        breakout=_breakout(raw.get("breakout")),
+        positive=Positive(frozenset(positive["weaken"]), Expect.parse(positive["expect"])) if positive else None,
+        twin=twin,
+        unmeasured={entry["engine"]: entry["reason"] for entry in raw.get("unmeasured", ())},
+    )
+
+
+def _breakout(raw: dict[str, Any] | None) -> Breakout | None:
+    if raw is None:
+        return None
+    ((kind, value),) = raw["refusal"].items()
+    return Breakout(raw["class"], raw["mechanism"], Refusal(kind, value))
+
+
+class _Checker:
+    """Collects what the schema cannot say; each problem at its place."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self.found: list[Problem] = []
+
+    def add(self, path: tuple[str | int, ...], message: str) -> None:
+        self.found.append(Problem(self._document.place_of(path), path_text(path), message))
+
+    def expectations(self, raw: dict[str, Any]) -> None:
+        controls = raw.get("controls", {})
+        places: list[tuple[tuple[str, ...], dict[str, Any]]] = [(("expect",), raw["expect"])]
+        places += [(("controls", name, "expect"), controls[name]["expect"]) for name in controls]
+        for path, expect in places:
+            for name, message in contradictions(expect):
+                self.add((*path, name), message)
+            self._signal((*path, "signal"), expect.get("signal"))
+            for where, match in self._matches(path, expect):
+                self._regex((*where, "matches"), match.get("matches"))
+        self._signal(("breakout", "refusal", "signal"), raw.get("breakout", {}).get("refusal", {}).get("signal"))
+        if "positive" in controls and not self._tells_success(controls["positive"]["expect"]):
+            self.add(("controls", "positive", "expect"), "must say what success looks like: stdout, stderr or files")
+
+    @staticmethod
+    def _tells_success(expect: dict[str, Any]) -> bool:
+        return bool({"stdout", "stderr", "files"} & set(expect)) or expect["effect"] != "completed"
+
+    @staticmethod
+    def _matches(path: tuple[str, ...], expect: dict[str, Any]) -> list[tuple[tuple[str, ...], dict[str, str]]]:
+        found = [((*path, name), expect[name]) for name in ("stdout", "stderr") if name in expect]
+        return found + [((*path, "files", name), match) for name, match in expect.get("files", {}).items()]
+
+    def _regex(self, path: tuple[str, ...], pattern: str | None) -> None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            self.add(path, f"is no regular expression: {error}")
+
+    def _signal(self, path: tuple[str, ...], name: str | None) -> None:
+        if name is not None and name not in signal.Signals.__members__:
+            known = ", ".join(sorted(signal.Signals.__members__))
+            self.add(path, f"{name} is no signal; there are {known}")
+
+    def intent(self, raw: dict[str, Any], folder: Path) -> Intent | None:
+        data = {**raw, "intent_id": "drill"}
+        if "files" in raw:
+            data["files"] = self._sources(raw["files"], ("intent", "files"), folder)
+        try:
+            return Intent.parse(data)
+        except InvalidInputError as error:
+            self._from_executor(str(error), "intent", ("intent",))
+            return None
+
+    def commands(self, raw: dict[str, Any], path: tuple[str, ...]) -> tuple[Command, ...] | None:
+        for name in path:
+            raw = raw[name]
+        where = path_text(path)
+        try:
+            return parse_commands(raw, where)
+        except InvalidInputError as error:
+            self._from_executor(str(error), where, path)
+            return None
+
+    def twin(self, raw: dict[str, Any], folder: Path) -> Twin | None:
+        path = ("controls", "twin")
+        twin = raw.get("controls", {}).get("twin")
+        if twin is None:
+            return None
+        files = None
+        if "files" in twin:
+            data = {"intent_id": "drill", "requester": "drill", "commands": [{"argv": ["true"]}]}
+            data["files"] = self._sources(twin["files"], (*path, "files"), folder)
+            try:
+                files = Intent.parse(data).files
+            except InvalidInputError as error:
+                self._from_executor(str(error), "intent", path)
+        commands = self.commands(raw, (*path, "commands"))
+        if self.found or commands is None:
+            return None
+        return Twin(commands, files, Expect.parse(twin["expect"]))
+
+    def _from_executor(self, message: str, prefix: str, path: tuple[str | int, ...]) -> None:
+        """Place a message of the executor's parser, which starts with the field's path."""
+        field_text, _, rest = message.partition(": ")
+        below = field_text.removeprefix(prefix)
+        for part in re.findall(r"\[(\d+)\]|\.?([^.\[\]]+)", below):
+            path = (*path, int(part[0]) if part[0] else part[1])
+        self.add(path, rest or message)
+
+    def _sources(self, files: list[dict[str, Any]], path: tuple[str | int, ...], folder: Path) -> list[dict[str, Any]]:
+        """The files with each `source` replaced by the content it names."""
+        result = []
+        for number, entry in enumerate(files):
+            if "source" not in entry:
+                result.append(entry)
+                continue
+            plain = {key: value for key, value in entry.items() if key != "source"}
+            where = (*path, number, "source")
+            source = (folder / entry["source"]).resolve()
+            if {"text", "base64"} & set(entry):
+                self.add(where, "give the content as one of text, base64 and source")
+            elif not source.is_relative_to(folder.resolve()):
+                self.add(where, "leaves the scenario's folder")
+            elif not source.is_file():
+                self.add(where, f"there is no file {entry['source']} beside the scenario")
+            elif source.stat().st_size > MAX_SOURCE:
+                self.add(where, f"{source.stat().st_size} bytes are over {MAX_SOURCE}")
+            else:
+                plain["base64"] = base64.b64encode(source.read_bytes()).decode()
+            result.append({"base64": "", **plain})
+        return result
+
+
+def for_twin(scenario: Scenario, twin: Twin) -> Intent:
+    """The intent of the harmless twin: the scenario's own with the twin's commands and files."""
+    files = scenario.intent.files if twin.files is None else twin.files
+    return replace(scenario.intent, commands=twin.commands, files=files)

@@ -1,0 +1,26 @@
+"""The event trail of a run against the state machine: legal in this order, exactly the expected ones."""
+
+from __future__ import annotations
+
+from executor.outcome import Outcome
+from executor.svf import machine
+
+
+def order_faults(outcome: Outcome) -> tuple[str, ...]:
+    """Events that the state machine does not allow where they stand."""
+    return tuple(str(fault) for fault in machine.check_trace(outcome.events))
+
+
+def differences(expected: str | tuple[str, ...], outcome: Outcome) -> tuple[str, ...]:
+    """Missing and unexpected events, by name, against a named trail or a list of event types."""
+    difference = machine.match_trail(outcome.events, expected)
+    return (
+        *(f"missing {name}" for name in difference.missing),
+        *(f"unexpected {name}" for name in difference.unexpected),
+    )
+
+
+def counts(expected: str | tuple[str, ...], outcome: Outcome) -> tuple[int, int]:
+    """How many events are missing and how many are unexpected."""
+    difference = machine.match_trail(outcome.events, expected)
+    return len(difference.missing), len(difference.unexpected)
