@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,31 +96,47 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True) + "\n")
 
 
+class Announcer(Protocol):
+    """What `progress` needs of a timer: threading.Timer's start and cancel."""
+
+    def start(self) -> None:
+        """Begin to count."""
+
+    def cancel(self) -> None:
+        """Do not call any more; silent when it has been called."""
+
+
 @contextmanager
 def progress(
     what: str,
     *,
     stream: TextIO | None = None,
     after_s: float = PROGRESS_AFTER_S,
+    timer: Callable[[float, Callable[[], None]], Announcer] = threading.Timer,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Iterator[Callable[[str], None]]:
-    """Tell on stderr what takes long: yields `step(text)`, which prints once `after_s` have gone by; then a last line.
+    """Tell on stderr what takes long: after `after_s` that `what` is under way, then every `step(text)`, then the end.
 
-    A quick job prints nothing at all.
+    Yields `step`. A quick job prints nothing at all.
     """
     target = sys.stderr if stream is None else stream
     start = monotonic()
-    spoken = False
+    spoken = threading.Event()
+
+    def say(text: str) -> None:
+        spoken.set()
+        target.write(f"{one_line(what)}: {text}\n")
+        target.flush()
 
     def step(text: str) -> None:
-        nonlocal spoken
-        elapsed = monotonic() - start
-        if elapsed >= after_s:
-            spoken = True
-            target.write(f"{one_line(what)}: {one_line(text)} ({elapsed:.0f} s)\n")
-            target.flush()
+        if (elapsed := monotonic() - start) >= after_s:
+            say(f"{one_line(text)} ({elapsed:.0f} s)")
 
-    yield step
-    if spoken:
-        target.write(f"{one_line(what)}: done in {monotonic() - start:.1f} s\n")
-        target.flush()
+    announcer = timer(after_s, lambda: say("under way"))
+    announcer.start()
+    try:
+        yield step
+    finally:
+        announcer.cancel()
+    if spoken.is_set():
+        say(f"done in {monotonic() - start:.1f} s")
