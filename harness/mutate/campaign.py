@@ -1,0 +1,194 @@
+"""One run of mutation testing: choose the mutants, try them on every core, weigh the survivors."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final
+
+from executor.errors import InvalidInputError
+from harness.mutate.allowlist import FILE_NAME, read_allowlist, stale
+from harness.mutate.change import Mutant
+from harness.mutate.runner import Status, Verdict, Workshop, require_green
+from harness.mutate.since import changed_lines
+from harness.mutate.tree import OPERATORS, Tree, all_mutants, data_path, read_tree
+from harness.policydir import OpaTool
+
+SCHEMA: Final = "cordon.mutate/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which mutants are wanted; empty fields take all."""
+
+    only: tuple[str, ...] = ()
+    """Packages (`cordon.paths`) or files and directories relative to the policy directory."""
+    operators: tuple[str, ...] = ()
+    since: str = ""
+    """A git revision: mutants on lines that changed since then."""
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """The result of one run, verdicts in the order of files and lines."""
+
+    verdicts: tuple[Verdict, ...]
+    reasons: dict[str, str]
+    stale: tuple[str, ...]
+    unplaced: tuple[str, ...]
+    total: int
+    """Mutants there are, chosen or not."""
+    seconds: float
+
+    def of(self, status: Status) -> list[Verdict]:
+        """Verdicts with `status`."""
+        return [verdict for verdict in self.verdicts if verdict.status == status]
+
+    @property
+    def unexplained(self) -> list[Verdict]:
+        """Survivors without a reason."""
+        return [verdict for verdict in self.of("survived") if verdict.mutant.id not in self.reasons]
+
+    @property
+    def good(self) -> bool:
+        """Whether every survivor is explained and every explanation is needed."""
+        return not self.unexplained and not self.stale
+
+    def counts(self) -> dict[str, int]:
+        """Mutants by status, with `unexplained`."""
+        counts = Counter(verdict.status for verdict in self.verdicts)
+        names: tuple[Status, ...] = ("killed", "timeout", "survived", "invalid")
+        return {**{name: counts[name] for name in names}, "unexplained": len(self.unexplained)}
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "schema": SCHEMA,
+            "total": self.total,
+            "run": len(self.verdicts),
+            "counts": self.counts(),
+            "operators": self.by_operator(),
+            "survivors": [
+                {**verdict.mutant.as_json(), "reason": self.reasons.get(verdict.mutant.id)}
+                for verdict in self.of("survived")
+            ],
+            "mutants": [
+                {
+                    "id": verdict.mutant.id,
+                    "place": verdict.mutant.place,
+                    "status": verdict.status,
+                    "step": verdict.step,
+                    "killed_by": list(verdict.killed_by),
+                }
+                for verdict in self.verdicts
+            ],
+            "stale": list(self.stale),
+            "unplaced": list(self.unplaced),
+            "seconds": round(self.seconds, 3),
+        }  # fmt: skip - one line for one verdict
+
+    def by_operator(self) -> dict[str, dict[str, int]]:
+        """Counts by operator and status."""
+        table: dict[str, Counter[str]] = {}
+        for verdict in self.verdicts:
+            table.setdefault(verdict.mutant.change.operator, Counter())[verdict.status] += 1
+        return {operator: dict(sorted(table[operator].items())) for operator in sorted(table)}
+
+
+Progress = Callable[[int, int, Verdict], None]
+
+
+def default_jobs() -> int:
+    """One worker for each core this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def run_campaign(root: Path, opa: OpaTool, choice: Choice, *, jobs: int, progress: Progress | None = None) -> Campaign:
+    """Try the chosen mutants of the policies in `root`; raises `RedTestsError` when the tests fail without any."""
+    begin = time.monotonic()
+    reasons = read_allowlist(root / FILE_NAME)
+    tree = read_tree(root, opa, jobs=jobs)
+    everything, unplaced = all_mutants(tree)
+    chosen = choose(tree, everything, choice)
+    with tempfile.TemporaryDirectory(prefix="cordon-mutate-") as scratch:
+        verdicts = _try_all(tree, opa, Path(scratch), chosen, jobs, progress)
+    survived = [verdict.mutant.id for verdict in verdicts if verdict.status == "survived"]
+    old = stale(reasons, existing=(m.id for m in everything), survived=survived, ran=(m.id for m in chosen))
+    return Campaign(tuple(verdicts), reasons, tuple(old), tuple(unplaced), len(everything), time.monotonic() - begin)
+
+
+def _try_all(
+    tree: Tree, opa: OpaTool, scratch: Path, chosen: Sequence[Mutant], jobs: int, progress: Progress | None
+) -> list[Verdict]:
+    """Verdicts in the order of `chosen`. The workers are threads: each only waits for the `opa` it has started."""
+    free: SimpleQueue[Workshop] = SimpleQueue()
+    first = Workshop(tree, opa, scratch / "0")
+    require_green(first)
+    free.put(first)
+    for number in range(1, jobs):
+        free.put(Workshop(tree, opa, scratch / str(number), first.strict))
+
+    def judge(mutant: Mutant) -> Verdict:
+        workshop = free.get()
+        try:
+            return workshop.judge(mutant)
+        finally:
+            free.put(workshop)
+
+    verdicts = []
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for number, verdict in enumerate(pool.map(judge, chosen), 1):
+                verdicts.append(verdict)
+                if progress is not None:
+                    progress(number, len(chosen), verdict)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return verdicts
+
+
+def choose(tree: Tree, everything: Sequence[Mutant], choice: Choice) -> list[Mutant]:
+    """The mutants `choice` asks for; raises `InvalidInputError` for a name that fits nothing."""
+    if unknown := sorted(set(choice.operators) - set(OPERATORS)):
+        raise InvalidInputError(f"no operator {unknown[0]}; there are {', '.join(OPERATORS)}")
+    known = {mutant.id for mutant in everything}
+    if missing := [name for name in choice.ids if name not in known]:
+        raise InvalidInputError(f"no mutant {missing[0]}; `cordon mutate --list` has them all")
+    files = _files(tree, choice.only) if choice.only else None
+    lines = changed_lines(tree.root, choice.since) if choice.since else None
+    return [
+        mutant
+        for mutant in everything
+        if (files is None or mutant.source.path in files)
+        and (not choice.operators or mutant.change.operator in choice.operators)
+        and (not choice.ids or mutant.id in choice.ids)
+        and (lines is None or lines.touches(mutant.source.path, mutant.line, mutant.last_line))
+    ]
+
+
+def _files(tree: Tree, names: Sequence[str]) -> set[str]:
+    """Files of the packages, files and directories in `names`."""
+    places = [(module.source.path, ".".join(module.package)) for module in tree.rules()]
+    places += [(source.path, ".".join(data_path(source.path))) for source in tree.data]
+    result: set[str] = set()
+    for name in names:
+        path = name.removeprefix("./").removeprefix(f"{tree.root.as_posix()}/").rstrip("/")
+        package = name.removeprefix("data.")
+        found = {
+            file
+            for file, dotted in places
+            if file == path or file.startswith(f"{path}/") or dotted == package or dotted.startswith(f"{package}.")
+        }  # fmt: skip - reads as one condition
+        if not found:
+            raise InvalidInputError(f"{name}: no such package, file or directory in {tree.root}")
+        result |= found
+    return result
