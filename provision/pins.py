@@ -49,7 +49,6 @@ PACKAGES: Final[dict[Part, tuple[str, ...]]] = {
         "squashfs-tools",
         "xorriso",
         "e2fsprogs",
-        "cpio",
         "uidmap",  # lets a user other than root build the image
         "nftables",
         "iproute2",
