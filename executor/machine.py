@@ -88,6 +88,10 @@ class Machine(Protocol):
     def session(self) -> Session:
         """The conversation with its agent."""
 
+    @property
+    def alive(self) -> bool:
+        """False once `destroy` was called."""
+
     def overlay_bytes(self) -> int:
         """Bytes it takes on the host's disk."""
 

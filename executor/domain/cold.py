@@ -33,6 +33,11 @@ class ColdMachine:
         """The conversation with its agent."""
         return self._vm.session
 
+    @property
+    def alive(self) -> bool:
+        """False once `destroy` was called."""
+        return self._vm.alive
+
     def overlay_bytes(self) -> int:
         """Bytes of its overlay on the host's disk."""
         return self._vm.overlay_bytes()

@@ -18,8 +18,8 @@ from executor.domain.host import VmHost
 from executor.domain.vm import VmEngine, VmSettings
 from executor.errors import GuestLostError, HypervisorError, InvalidInputError
 
-PROBE_NS: Final = 20_000_000_000
-"""A KVM guest says Ready within 3 s; one that has not after 20 s never does."""
+PROBE_NS: Final = 15_000_000_000
+"""A KVM guest says Ready within 3 s; one that has not after 15 s never does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,9 @@ def _probe(host: VmHost, say: Callable[[str], None]) -> EngineVerdict:
         vm.start(boot_ns=PROBE_NS)
     except (GuestLostError, HypervisorError) as error:
         return EngineVerdict(
-            "tcg", f"/dev/kvm opens and creates domains, but a guest does not boot: {error}", probed=True
+            "tcg",
+            f"/dev/kvm opens and creates domains, but a guest does not boot: {error}".partition(";")[0],
+            probed=True,
         )
     finally:
         vm.destroy()

@@ -137,6 +137,11 @@ class Vm:
         """QEMU's process id, where this process runs it."""
         return self._hypervisor.pid(self.name)
 
+    @property
+    def alive(self) -> bool:
+        """False once `destroy` was called."""
+        return not self._destroyed
+
     def overlay_bytes(self) -> int:
         """Bytes the overlay takes on the host's disk."""
         try:

@@ -1,0 +1,245 @@
+"""Who says yes: reviews, the decision, the lease and its verification, each on record in the order it happens.
+
+The judgement is the policy's; this module gathers the facts that take cryptography
+or IO, asks, and keeps to the answer.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from executor.api import Request
+from executor.budget import Budget
+from executor.canonical import dumps
+from executor.clock import Clock
+from executor.errors import BugError, MisuseError
+from executor.intent import Intent
+from executor.keys import KeyStore, signature_fits
+from executor.lease import (
+    Cosigning,
+    Lease,
+    LeaseAuthority,
+    LeaseScope,
+    LeaseVerifier,
+    LeaseWatch,
+    Running,
+    intent_digest,
+)
+from executor.lease import Facts as LeaseFacts
+from executor.lease.document import parse_moment
+from executor.policy import Decision, DecisionRequest, Facts, PolicyEngine
+from executor.policy import request as facts
+from executor.sentinel.review import Sentinel
+from executor.sentinel.verdict import Review, approval
+from executor.trail import Trail
+
+NS: Final = 1_000_000_000
+DEFAULT_TTL_S: Final = 60
+"""Seconds a lease lives when the decision does not say (a drill that overrides a denial)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A lease that verified: what the machine is prepared with, and nothing that was not in the lease."""
+
+    lease_id: str
+    task_id: str
+    document: dict[str, Any]
+    capabilities: tuple[str, ...]
+    paths_write: tuple[str, ...]
+    env_allowlist: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
+    watch: LeaseWatch
+
+
+class Governance:
+    """Reviews, decides and leases. Thread-safe: its parts are."""
+
+    def __init__(
+        self,
+        policy: PolicyEngine,
+        authority: LeaseAuthority,
+        keys: KeyStore,
+        sentinel: Sentinel,
+        budget: Budget,
+        clock: Clock,
+        host: Callable[[], facts.Host],
+    ) -> None:
+        """`host` measures what the host has to give when a decision is due."""
+        self._policy = policy
+        self._authority = authority
+        self._keys = keys
+        self._sentinel = sentinel
+        self._budget = budget
+        self._clock = clock
+        self._host = host
+
+    def decide(self, request: Request, trail: Trail) -> Decision:
+        """From `SUBMITTED` to `APPROVED` or `REJECTED`."""
+        intent = request.intent
+        trail.emit("intent_event.SUBMITTED", intent.requester, _submitted(intent))
+        reviews = self._review(request, trail)
+        question = DecisionRequest(intent, self._facts(intent, reviews, self._signatures(request)))
+        document = question.document(now=self._clock.now_ns() // NS)
+        with trail.stage("decide"):
+            decision = self._policy.decide_document(document)
+        trail.policy_digest = decision.policy_digest
+        answer = decision.to_json()
+        trail.emit("risk_event.ASSESSED", "cp15", answer["risk"])
+        trail.emit("intent_event.ARBITRATED", "cp16", {"verdict": decision.verdict, "reasons": list(decision.codes)})
+        trail.emit("policy_event.DECIDED", "cp16", {"input": document, "decision": answer})
+        kind = "APPROVED" if decision.allowed else "REJECTED"
+        trail.emit(f"intent_event.{kind}", "cp16", {"reasons": list(decision.codes)})
+        return decision
+
+    def lease(self, request: Request, decision: Decision, trail: Trail) -> Granted:
+        """Issue, cosign and verify; raises `LeaseRefusedError` when the lease does not carry what is presented."""
+        task_id = f"task-{secrets.token_hex(8)}"
+        with trail.stage("lease.issue"):
+            lease = self._issue(request, decision)
+        trail.lease_id = lease.lease_id
+        trail.emit("lease_event.ISSUED", "cp20", {"expires_at": lease.expires_at, "digest": lease.digest()})
+        for cosigner in lease.cosigners:
+            trail.emit("lease_event.COSIGNED", cosigner.id, {"role": cosigner.role, "kid": cosigner.kid})
+        document = tampered(lease.to_json(), request.tamper)
+        with trail.stage("lease.verify"):
+            self._verify(request, document, task_id)
+        trail.emit("lease_event.VERIFIED", "cp14", {"digest": lease.digest()})
+        watch = LeaseWatch()
+        watch.start(Running(lease.lease_id, task_id, parse_moment(lease.expires_at)))
+        return Granted(
+            lease_id=lease.lease_id,
+            task_id=task_id,
+            document=document,
+            capabilities=lease.capabilities,
+            paths_write=lease.scope.paths_allowlist,
+            env_allowlist=lease.scope.env_allowlist,
+            commands=lease.scope.commands_allowlist,
+            watch=watch,
+        )
+
+    def stop_reason(self, granted: Granted) -> str:
+        """Empty, or why a command running under `granted` has to end now."""
+        revoked = self._authority.registry.revocations([granted.lease_id])
+        for kill in granted.watch.due(self._clock.now_ns(), revoked):
+            return kill.reason
+        return ""
+
+    def _issue(self, request: Request, decision: Decision) -> Lease:
+        intent, granted = request.intent, decision.obligations
+        cosigners: list[Cosigning] = []
+        if intent.phase == "production":
+            ring = self._keys.ring()
+            roles = {key.holder: key.role for key in ring.registered.values()}
+            cosigners = [
+                Cosigning(roles[holder], holder, self._keys.signer_for(holder))
+                for holder in request.approvals
+                if roles.get(holder, "persona") != "persona"
+            ]
+        return self._authority.issue(
+            intent,
+            limits=granted.limits if decision.allowed else intent.limits,
+            policy_digest=decision.policy_digest,
+            expires_in_s=granted.lease_ttl_s or DEFAULT_TTL_S,
+            scope=LeaseScope.of(intent, paths_denylist=granted.scope.deny),
+            cosigners=cosigners,
+        )
+
+    def _verify(self, request: Request, document: Mapping[str, Any], task_id: str) -> None:
+        if "lease_check" in request.weaken:
+            return
+        intent = request.intent
+        presented = request.attempt or intent.commands
+        verifier = LeaseVerifier(
+            self._keys.ring, self._authority.registry, signatures="signature" not in request.weaken
+        )
+        verifier.verify(
+            document,
+            now_ns=self._clock.now_ns(),
+            facts=LeaseFacts(
+                intent_id=intent.intent_id,
+                requester=intent.requester,
+                policy_digest=self._policy.digest,  # the one in force now: a reload in between is refused as stale
+                commands=tuple(command.argv for command in presented),
+                phase=intent.phase,
+                task_id=task_id,
+                env=tuple(intent.env),
+                capabilities=intent.capabilities,
+                network=intent.scope.network,
+                content_digest=intent_digest(intent),
+            ),
+        )
+
+    def _review(self, request: Request, trail: Trail) -> list[Review]:
+        intent = request.intent
+        reviews: list[Review] = []
+        with trail.stage("review"):
+            if "review" in request.weaken:
+                reviews.append(Review("cp14", "PASS", (), "cp14"))
+            elif "cp14" in request.approvals:
+                reviews.append(self._sentinel.review(intent))
+            if "human" in request.approvals:
+                reviews.append(approval(intent, holder="human", valid=self._signed(intent, "human")))
+        for review in reviews:
+            trail.emit("intent_event.REVIEWED", review.actor, review.to_json())
+        return reviews
+
+    def _signatures(self, request: Request) -> tuple[facts.Signature, ...]:
+        """Every approval that is a registered key's, with whether it signs this very intent."""
+        found = []
+        for key in self._keys.ring().registered.values():
+            if key.holder in request.approvals and not key.retired_ns:
+                valid = self._signed(request.intent, key.holder)
+                # The policy names agents and personas by holder, people by being human (policies' phases data).
+                role = key.role if key.role == "human" else key.holder
+                found.append(facts.Signature(role, key.holder, key.kid, valid))
+        return tuple(found)
+
+    def _signed(self, intent: Intent, holder: str) -> bool:
+        """Have `holder` sign the intent with the key kept here, and check it as if it had come from outside."""
+        message = signed_intent(intent)
+        try:
+            signer = self._keys.signer_for(holder)
+        except MisuseError:
+            return False
+        return signature_fits(signer.public, message, signer.sign(message))
+
+    def _facts(self, intent: Intent, reviews: list[Review], signatures: tuple[facts.Signature, ...]) -> Facts:
+        findings = [finding for review in reviews for finding in review.findings]
+        return Facts(
+            reviews=tuple(facts.Review(review.actor, review.policy_verdict, review.holder) for review in reviews),
+            signatures=signatures,
+            secrets_found=tuple(facts.Finding(one.rule, one.where) for one in findings if one.kind == "secret"),
+            forbidden_patterns=tuple(facts.Finding(one.rule, one.where) for one in findings if one.kind == "pattern"),
+            budget=facts.Budget(self._budget.balance(intent.requester, self._clock.now_ns())),
+            host=self._host(),
+        )
+
+
+def signed_intent(intent: Intent) -> bytes:
+    """The bytes a person or a persona signs to stand behind `intent`."""
+    return dumps({"schema": "cordon.approval/1", "intent_id": intent.intent_id, "digest": intent_digest(intent)})
+
+
+def tampered(document: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`document` with each dotted field path of `changes` set to its value: a drill's damage, empty outside drills.
+
+    Raises `BugError` for a path that is not there.
+    """
+    for path, value in changes.items():
+        place: Any = document
+        *parents, last = path.split(".")
+        try:
+            for name in parents:
+                place = place[int(name)] if isinstance(place, list) else place[name]
+            place[int(last) if isinstance(place, list) else last] = value
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise BugError(f"tamper: a lease has no field {path}") from None
+    return document
+
+
+def _submitted(intent: Intent) -> dict[str, Any]:
+    return {"digest": intent_digest(intent), "phase": intent.phase, "capabilities": list(intent.capabilities)}

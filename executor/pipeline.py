@@ -1,0 +1,269 @@
+"""The one path (DESIGN section 4): an intent goes in, an outcome comes out, every step is on record before the next.
+
+    submit -> review -> decide -> lease -> verify -> reserve -> queue -> machine -> commands -> release -> report
+
+Refusals end the path where they happen and are outcomes, not exceptions. Everything that was taken (budget, machine)
+is given back on every way out. The engine is behind `MachineProvider`: the simulator takes this same path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from executor.api import Request
+from executor.budget import Budget
+from executor.channel.session import Denial
+from executor.clock import Clock
+from executor.errors import AuditError, BugError, FrameViolationError, LeaseRefusedError, OutsideError
+from executor.execution import CommandRunner, Ending, Run, Watch, exec_data
+from executor.governance import Governance, Granted
+from executor.intent import Command, Limits
+from executor.machine import Machine, MachineProvider, Profile
+from executor.outcome import CollectedFile, CommandResult, EffectClass, Outcome
+from executor.policy import Decision
+from executor.run_record import RunRecord
+from executor.trail import Recorder, Trail
+
+LARGE_MEM: Final = "res:large_mem"
+HIGH_CPU: Final = "res:high_cpu"
+EGRESS: Final = "net:egress"
+WATCH_NS: Final = 200_000_000
+"""How often the host looks at the lease while a command runs: five times within the second it has to act in."""
+
+
+class _EndError(Exception):
+    """The path ends here; what it ends as."""
+
+    def __init__(self, effect: EffectClass, reasons: tuple[str, ...], message: str) -> None:
+        super().__init__(message)
+        self.effect = effect
+        self.reasons = reasons
+
+
+@dataclass(slots=True)
+class _Passage:
+    """One request's way: what is known of it so far."""
+
+    request: Request
+    trail: Trail
+    decision: Decision | None = None
+    granted: Granted | None = None
+    results: list[CommandResult] = field(default_factory=list)
+    samples: list[dict[str, int]] = field(default_factory=list)
+    files: tuple[CollectedFile, ...] = ()
+    machine: Machine | None = None
+    ran: bool = False
+    """Whether a command was started: then the budget is spent."""
+    effect: EffectClass = "completed"
+    reasons: tuple[str, ...] = ()
+    message: str = ""
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        return self.request.attempt or self.request.intent.commands
+
+
+class Pipeline:
+    """Takes requests down the path, one per calling thread."""
+
+    def __init__(
+        self,
+        governance: Governance,
+        provider: MachineProvider,
+        budget: Budget,
+        log: Recorder,
+        clock: Clock,
+        runs: RunRecord,
+    ) -> None:
+        """Wire the parts; `executor/service.py` makes them."""
+        self._governance = governance
+        self._provider = provider
+        self._budget = budget
+        self._log = log
+        self._clock = clock
+        self._runs = runs
+
+    def run(self, request: Request) -> Outcome:
+        """Take `request` to its end. Raises `AuditError` when the record cannot be kept; nothing runs without one."""
+        trail = Trail(
+            self._log,
+            self._clock,
+            request.intent.intent_id,
+            self._provider.engine,
+            drop="event_drop" in request.weaken,
+        )
+        passage = _Passage(request, trail)
+        try:
+            self._govern(passage)
+            if passage.decision is None or passage.granted is None:
+                raise BugError("governance ended without a decision or a lease")
+            self._reserve_and_run(passage, passage.decision, passage.granted)
+        except _EndError as end:
+            passage.effect, passage.reasons, passage.message = end.effect, end.reasons, str(end)
+        return self._outcome(passage)
+
+    def _govern(self, passage: _Passage) -> None:
+        """From the intent to a verified lease, or `_EndError`."""
+        request, trail = passage.request, passage.trail
+        passage.decision = decision = self._governance.decide(request, trail)
+        if not decision.allowed and "policy" not in request.weaken:
+            raise _EndError("denied", decision.codes, "; ".join(reason.msg for reason in decision.reasons))
+        try:
+            passage.granted = self._governance.lease(request, decision, trail)
+        except LeaseRefusedError as refusal:
+            trail.emit("lease_event.DENIED", "cp14", {"reason": refusal.reason})
+            trail.emit("task_event.REJECTED", "cp20", {"reason": refusal.reason})
+            raise _EndError("refused", (refusal.reason,), str(refusal)) from None
+
+    def _reserve_and_run(self, passage: _Passage, decision: Decision, granted: Granted) -> None:
+        """From the reservation to the destroyed machine; whatever was taken is given back on every way out."""
+        trail, intent = passage.trail, passage.request.intent
+        limits = decision.obligations.limits
+        with trail.stage("reserve"):
+            reservation = self._budget.reserve(intent.requester, decision.obligations.atp_cost, self._clock.now_ns())
+        try:
+            trail.emit("resource_event.RESERVED", "cp19", {"atp": reservation.atp, "memory_mb": limits.mem_quota_mb})
+            trail.emit("task_event.QUEUED", "cp20", {"priority": intent.priority.name})
+            trail.emit("task_event.DISPATCHED", "cp20")
+            self._acquire(passage, decision)
+            self._run_commands(passage, granted, limits)
+        except FrameViolationError as violation:
+            trail.emit("channel_event.VIOLATION", "cp20", {"reason": violation.reason})
+            self._abort(passage, f"channel.{violation.reason}", str(violation))
+        except AuditError:
+            raise
+        except OutsideError as error:
+            self._abort(passage, error.code, str(error))
+        finally:
+            if not passage.ran:
+                self._budget.refund(reservation, self._clock.now_ns())
+            self._release(passage)
+
+    def _acquire(self, passage: _Passage, decision: Decision) -> None:
+        trail, weaken = passage.trail, passage.request.weaken
+        hard = set(decision.obligations.hard)
+        profile = Profile(large_memory=LARGE_MEM in hard, high_cpu=HIGH_CPU in hard, egress=EGRESS in hard)
+        begun = self._clock.monotonic_ns()
+        machine = passage.machine = self._provider.acquire(profile, weaken)
+        took = self._clock.monotonic_ns() - begun
+        trail.vm_id = machine.name
+        if machine.boot.boot_ns:
+            trail.timed("vm.boot", machine.boot.boot_ns, "guest")
+            trail.emit("vm_event.READY", "cp20", {"kernel": machine.boot.kernel, "agent": machine.boot.agent_digest})
+        trail.timed("vm.acquire", took - machine.boot.boot_ns)
+        trail.emit("vm_event.ACQUIRED", "cp20", {"weakened": sorted(weaken)})
+
+    def _run_commands(self, passage: _Passage, granted: Granted, limits: Limits) -> None:
+        """Fill the workspace, run the commands until one does not complete, hand files back."""
+        trail, request, machine = passage.trail, passage.request, passage.machine
+        if machine is None:
+            raise BugError("commands without a machine")
+        with trail.stage("prepare", "guest"):
+            machine.session.prepare(
+                granted.lease_id,
+                capabilities=granted.capabilities,
+                paths_write=granted.paths_write,
+                env_allowlist=granted.env_allowlist,
+                commands=granted.commands,
+                limits=limits,
+            )
+            for file in request.intent.files:
+                if denial := machine.session.put_file(file):
+                    raise self._denied(passage, denial)
+        with trail.stage("rollback.pack"):
+            trail.emit("rollback_event.CREATED", "cp20", self._runs.before(granted.lease_id, request.intent))
+        runner = CommandRunner(
+            machine,
+            self._clock,
+            limits,
+            Watch(lambda: self._clock.monotonic_ns() + WATCH_NS, lambda: self._governance.stop_reason(granted)),
+            monitored=lambda sample: trail.emit("resource_event.MONITORED", "cp19", sample),
+            enforce_wallclock="host_wallclock" not in request.weaken,
+        )
+        for number, command in enumerate(passage.commands, 1):
+            if not self._run_one(passage, runner, f"{granted.task_id}-{number}", command):
+                break
+        if request.intent.collect and machine.alive:
+            with trail.stage("collect", "guest"):
+                passage.files = machine.session.collect(request.intent.collect)
+
+    def _run_one(self, passage: _Passage, runner: CommandRunner, task_id: str, command: Command) -> bool:
+        """One command to its end; whether the next may run."""
+        trail = passage.trail
+        trail.task_id = task_id
+        begun = self._clock.monotonic_ns()
+        started = runner.start(
+            task_id, command, passage.request.intent.env, compromised="compromised_agent" in passage.request.weaken
+        )
+        if isinstance(started, Denial):
+            raise self._denied(passage, started)
+        trail.emit("exec_event.STARTED", "cp20", {"argv0": command.argv[0]})
+        passage.ran = True
+        run = Run()
+        ending, result = runner.finish(task_id, command, started, run)
+        if run.first_output_ns and not passage.results:
+            trail.timed("first_output", run.first_output_ns - begun, "guest")
+        trail.timed(f"command.{len(passage.results) + 1}", result.duration_ns, "guest")
+        passage.results.append(result)
+        passage.samples.extend(run.samples)
+        self._record_end(passage, ending, result)
+        return ending.effect == "completed"
+
+    def _record_end(self, passage: _Passage, ending: Ending, result: CommandResult) -> None:
+        trail = passage.trail
+        if ending.by in {"lease_expired", "lease_revoked"}:
+            kind = "lease_event.EXPIRED" if ending.by == "lease_expired" else "lease_event.REVOKED"
+            trail.emit(kind, "cp14" if ending.by == "lease_expired" else "cp20", {"while": "running"})
+        if ending.breach:
+            trail.emit("resource_event.BREACH", "cp19", {"quota": ending.breach})
+            passage.reasons = (f"quota.{ending.breach}",)
+        trail.emit(f"exec_event.{ending.event}", "cp20", exec_data(ending, result))
+        passage.effect = ending.effect
+
+    def _denied(self, passage: _Passage, denial: Denial) -> _EndError:
+        """The guest refused: its own check stands behind the host's."""
+        passage.trail.emit("exec_event.DENIED", "cp20", {"reason": denial.code})
+        return _EndError("refused", (denial.code,), denial.message)
+
+    def _abort(self, passage: _Passage, cause: str, message: str) -> None:
+        passage.trail.emit("exec_event.ABORTED", "cp20", {"cause": cause})
+        passage.effect, passage.reasons, passage.message = "aborted", (cause,), message
+
+    def _release(self, passage: _Passage) -> None:
+        """Destroy the machine first: whatever else fails, nothing of it stays."""
+        trail, machine = passage.trail, passage.machine
+        overlay_bytes = 0
+        if machine is not None:
+            overlay_bytes = machine.overlay_bytes()
+            with trail.stage("vm.destroy"):
+                machine.destroy()
+        trail.emit("resource_event.RELEASED", "cp19", {"overlay_bytes": overlay_bytes})
+        if machine is not None:
+            trail.emit("vm_event.DESTROYED", "cp20")
+
+    def _outcome(self, passage: _Passage) -> Outcome:
+        decision, granted, trail = passage.decision, passage.granted, passage.trail
+        if decision is None:
+            raise BugError("a path without a decision")
+        outcome = Outcome(
+            intent_id=passage.request.intent.intent_id,
+            engine=self._provider.engine,
+            verdict=decision.verdict,
+            reasons=passage.reasons,
+            effect=passage.effect,
+            decision=decision.to_json(),
+            lease=granted.document if granted else None,
+            results=tuple(passage.results),
+            files=passage.files,
+            events=tuple(trail.events),
+            stages=tuple(trail.stages),
+            samples=tuple(passage.samples),
+            vm_id=trail.vm_id,
+            message=passage.message,
+        )
+        if granted is None:
+            return outcome
+        with trail.stage("report"):
+            trail.emit("report_event.PUBLISHED", "cp17", self._runs.publish(outcome))
+        return replace(outcome, events=tuple(trail.events), stages=tuple(trail.stages))

@@ -1,0 +1,144 @@
+"""Opens an executor: every part made, wired and, on the way out, released in the reverse order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+from executor.api import Engine, Request
+from executor.budget import Budget
+from executor.clock import Clock, SystemClock
+from executor.domain import VmHost, choose_engine
+from executor.domain.cold import ColdProvider
+from executor.domain.engine import EngineVerdict
+from executor.errors import InvalidInputError, MisuseError
+from executor.governance import Governance
+from executor.host_facts import measuring
+from executor.image import ensure_agent_disk, ensure_gold_image
+from executor.keys import KeyStore, Role
+from executor.lease import LeaseAuthority
+from executor.machine import MachineProvider
+from executor.outcome import Outcome
+from executor.paths import cache_dir, private_dir, runtime_dir, state_dir
+from executor.pipeline import Pipeline
+from executor.policy import PolicyEngine
+from executor.run_record import RunRecord
+from executor.sentinel import patterns
+from executor.sentinel.review import Sentinel
+from executor.svf import SvfLog
+
+Wanted = Literal["auto", "kvm", "tcg", "sim"]
+
+DRILL_HOLDERS: tuple[tuple[Role, str], ...] = (
+    ("agent", "cp14"),
+    ("agent", "cp18"),
+    ("human", "human"),
+    ("persona", "architect"),
+)
+"""Keys a drill signs with; all of them are made in the drill's own state folder and trusted nowhere else."""
+
+
+class LocalExecutor:
+    """An executor in this process. Thread-safe; `close` releases everything."""
+
+    def __init__(
+        self, pipeline: Pipeline, provider: MachineProvider, policy: PolicyEngine, log: SvfLog, resources: ExitStack
+    ) -> None:
+        """Use `open_executor`."""
+        self._pipeline = pipeline
+        self._provider = provider
+        self._policy = policy
+        self._log = log
+        self._resources = resources
+        self.facts: dict[str, Any] = {}
+        """Versions and digests of what this executor runs with, for reports."""
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the guests."""
+        return self._provider.engine
+
+    def run(self, request: Request) -> Outcome:
+        """Take `request` down the path; see `executor.api.Executor.run`."""
+        return self._pipeline.run(request)
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters and gauges."""
+        return {"machines": self._provider.statistics(), "svf": self._log.statistics()}
+
+    def close(self) -> None:
+        """Destroy every VM, stop OPA, close the log; a second call is silent."""
+        self._resources.close()
+
+
+def open_executor(
+    engine: Wanted = "auto",
+    *,
+    state: Path | None = None,
+    policies: Path,
+    progress: Callable[[str], None] = lambda _: None,
+    drill: bool = False,
+    clock: Clock | None = None,
+) -> LocalExecutor:
+    """An executor that decides by `policies` and keeps its state in `state`.
+
+    `drill` makes the keys a drill signs with, where there are none. Building the image and probing KVM happen here,
+    with `progress` told. Raises `OutsideError` naming what is missing, `MisuseError` when `state` has no keys.
+    """
+    if engine not in {"auto", "kvm", "tcg"}:
+        raise InvalidInputError(f"engine {engine!r} is none of auto, kvm, tcg")
+    clock = clock or SystemClock()
+    state = private_dir(state or state_dir())
+    with ExitStack() as resources:
+        keys = _keys(state, clock, drill=drill)
+        log = SvfLog.open(state / "logs" / "svf_audit", clock, keys.issuer())
+        resources.callback(log.close)
+        policy = PolicyEngine(policies, clock=clock)
+        resources.callback(policy.close)
+        sentinel = Sentinel(patterns=patterns.load(policies))
+        resources.callback(sentinel.close)
+        sentinel.start()
+        provider, facts = _machines(engine, clock, progress, resources)
+        authority = LeaseAuthority(state, clock, keys.issuer(), keys.ring)
+        resources.callback(authority.close)
+        budget = Budget()
+        measured = measuring(runtime_dir(), lambda: provider.statistics()["alive"])
+        governance = Governance(policy, authority, keys, sentinel, budget, clock, measured)
+        pipeline = Pipeline(governance, provider, budget, log, clock, RunRecord(state))
+        executor = LocalExecutor(pipeline, provider, policy, log, resources.pop_all())
+    executor.facts = {**facts, "digests": {**facts["digests"], "policy": policy.digest}}
+    return executor
+
+
+def _machines(
+    engine: Wanted, clock: Clock, progress: Callable[[str], None], resources: ExitStack
+) -> tuple[ColdProvider, dict[str, Any]]:
+    gold = ensure_gold_image(progress)
+    agent = ensure_agent_disk()
+    host = VmHost(gold, agent, runtime=runtime_dir(), cache=cache_dir(), clock=clock)
+    resources.callback(host.close)
+    for reaped in host.reaped:
+        progress(f"reaped what a killed executor left: {len(reaped.processes)} VMs, {reaped.overlays} overlays")
+    verdict: EngineVerdict = choose_engine("auto" if engine == "sim" else engine, host, cache_dir(), progress)
+    facts = {
+        "engine": verdict.engine,
+        "engine_reason": verdict.reason,
+        "versions": host.hypervisor.versions(),
+        "digests": {"image": gold.digest, "agent": agent.digest},
+    }
+    console = os.environ.get("CORDON_DEBUG_CONSOLE") == "1"
+    return ColdProvider(host, verdict.engine, clock, debug_console=console), facts
+
+
+def _keys(state: Path, clock: Clock, *, drill: bool) -> KeyStore:
+    keys = KeyStore(state, clock)
+    if not keys.trust_path.exists():
+        if not drill:
+            raise MisuseError(f"there are no keys in {state}; `cordon keys init` makes them")
+        keys.init()
+        for role, holder in DRILL_HOLDERS:
+            keys.create(role, holder)
+    return keys
