@@ -1,0 +1,150 @@
+"""One event: a frozen value, and one line of canonical JSON whose hash covers the record and its predecessor's hash.
+
+The line's keys are sorted, so `hash` stands in the middle; the hashed bytes are the line without `,"hash":"..."` and
+the line feed. Writing and checking both work on these bytes directly: no record is parsed to be verified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from executor import canonical
+from executor.errors import InvalidInputError
+
+MAX_LINE: Final = 128 * 1024
+"""Bytes of one record; what a guest says is cut long before it comes near (`guest_text`)."""
+MAX_ID: Final = 200
+"""Characters of an id or a name."""
+_HASH_KEY: Final = b',"hash":"'
+_PREV_KEY: Final = b',"prev":"'
+_SEQ_KEY: Final = b'","seq":'
+_NAMES: Final = ("actor", "intent_id", "lease_id", "task_id", "vm_id", "engine", "policy_digest", "ts", "type")
+
+# `json` offers both encoders of strings; this is the one that keeps what is not ASCII, as RFC 8785 wants it.
+_quote: Final = json.encoder.encode_basestring
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One record of the trail; fields as in DESIGN 5.4."""
+
+    seq: int
+    ts: str
+    type: str
+    actor: str
+    intent_id: str
+    lease_id: str
+    task_id: str
+    vm_id: str
+    engine: str
+    policy_digest: str
+    data: Mapping[str, Any]
+    prev: str
+    hash: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {name: getattr(self, name) for name in _FIELDS}
+
+
+_FIELDS: Final = tuple(field.name for field in fields(Event))
+
+
+def genesis(log_id: str) -> str:
+    """The `prev` of a log's first record: no record of another log fits there."""
+    return hashlib.sha256(f"cordon.svf/1:{log_id}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A record's bytes but for its place in the chain; made before the lock is taken."""
+
+    before: str
+    """Up to where `hash` goes."""
+    middle: str
+    """From there up to the value of `prev`."""
+    task: str
+    rest: str
+    """From `type` on."""
+
+    def place(self, seq: int, ts: str, prev: str) -> tuple[str, str]:
+        """The record's hash, and its line without the line feed."""
+        after = f'{self.middle}{prev}","seq":{seq},{self.task},"ts":"{ts}",{self.rest}'
+        digest = hashlib.sha256((self.before + after).encode()).hexdigest()
+        return digest, f'{self.before},"hash":"{digest}"{after}'
+
+
+def draft(  # noqa: PLR0913 - a record has this many fields
+    kind: str,
+    actor: str,
+    *,
+    intent_id: str,
+    lease_id: str,
+    task_id: str,
+    vm_id: str,
+    engine: str,
+    policy_digest: str,
+    data: Mapping[str, Any],
+) -> Draft:
+    """The record but for seq, ts, prev and hash; raises `InvalidInputError` for what cannot be recorded."""
+    for value in (actor, intent_id, lease_id, task_id, vm_id, engine, policy_digest):
+        if not isinstance(value, str) or len(value) > MAX_ID:
+            raise InvalidInputError(f"{kind}: an id is text of at most {MAX_ID} characters, not {value!r:.80}")
+    encoded = canonical.dumps(data).decode()
+    if len(encoded) > MAX_LINE // 2:
+        raise InvalidInputError(f"{kind}: data of {len(encoded)} characters is over {MAX_LINE // 2}")
+    return Draft(
+        before=f'{{"actor":{_quote(actor)},"data":{encoded},"engine":{_quote(engine)}',
+        middle=f',"intent_id":{_quote(intent_id)},"lease_id":{_quote(lease_id)},'
+        f'"policy_digest":{_quote(policy_digest)},"prev":"',
+        task=f'"task_id":{_quote(task_id)}',
+        rest=f'"type":{_quote(kind)},"vm_id":{_quote(vm_id)}}}',
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What the chain needs of one line: its place, its hash, and whom it follows."""
+
+    seq: int
+    hash: bytes
+    prev: bytes
+
+
+def read_link(line: bytes) -> Link | None:
+    """The link of a stored line (line feed included), or None when its own hash does not fit: it is no intact record.
+
+    Quotes inside JSON strings are escaped, so the searched bytes only occur as keys; `data` comes before `hash`, and
+    only plain values come after.
+    """
+    at = line.rfind(_HASH_KEY)
+    end = at + len(_HASH_KEY) + 64
+    if at < 0 or line[-2:] != b"}\n":
+        return None
+    digest = line[at + len(_HASH_KEY) : end]
+    if hashlib.sha256(line[:at] + line[end + 1 : -1]).hexdigest().encode() != digest or line[end : end + 1] != b'"':
+        return None
+    prev_at = line.rfind(_PREV_KEY, end)
+    prev_end = prev_at + len(_PREV_KEY) + 64
+    seq_at = prev_end + len(_SEQ_KEY)
+    seq_end = line.find(b",", seq_at)
+    seq = line[seq_at:seq_end]
+    if prev_at < 0 or line[prev_end:seq_at] != _SEQ_KEY or not seq.isdigit() or len(seq) > len(str(canonical.MAX_INT)):
+        return None
+    return Link(int(seq), digest, line[prev_at + len(_PREV_KEY) : prev_end])
+
+
+def parse_line(line: bytes) -> Event:
+    """The event of a stored line; raises `InvalidInputError` when it is no record. Its place is not checked."""
+    raw = canonical.loads(line, where="record")
+    if not isinstance(raw, dict) or raw.keys() != set(_FIELDS):
+        raise InvalidInputError("record: not the fields of an event")
+    if not all(isinstance(raw[name], str) for name in (*_NAMES, "prev", "hash")):
+        raise InvalidInputError("record: a field has the wrong type")
+    if not isinstance(raw["seq"], int) or isinstance(raw["seq"], bool) or not isinstance(raw["data"], dict):
+        raise InvalidInputError("record: a field has the wrong type")
+    return Event(**raw)

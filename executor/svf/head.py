@@ -1,0 +1,135 @@
+"""The signed head: which log this is, where it begins, and where it ends. It makes a cut tail visible.
+
+One file of one disk sector (512 bytes), rewritten in place after each commit and before the commit is acknowledged: a
+power cut leaves the old head or the new one. It is written after the records it vouches for are durable, so it is never
+ahead of them. A sealed file's last state is kept beside it, as an anchor inside the chain; it cannot pass for a head.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from executor import canonical
+from executor.errors import DamagedAuditError, InvalidInputError
+from executor.keys import Signer, signature_fits
+from executor.svf.event import genesis
+
+HEAD_NAME: Final = "head.json"
+SECTOR: Final = 512
+"""Bytes a disk writes whole or not at all."""
+_FIELDS: Final = {"schema": str, "log_id": str, "first": str, "seq": int, "hash": str, "kid": str, "sig": str}
+_READ_TRIES: Final = 50
+Kind = Literal["head", "seal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """State of a log after record `seq`. `first` is the first record's hash; seq 0: no record yet."""
+
+    kind: Kind
+    log_id: str
+    first: str
+    seq: int
+    hash: str
+    kid: str = ""
+    sig: str = ""
+
+    @classmethod
+    def empty(cls, log_id: str) -> Head:
+        """The head of a log without records."""
+        return cls("head", log_id, "", 0, genesis(log_id))
+
+    def signed_bytes(self) -> bytes:
+        """What the signer signs."""
+        raw = self.to_json()
+        del raw["sig"]
+        return canonical.dumps(raw)
+
+    def signed(self, signer: Signer | None) -> Head:
+        """With a signature; without a signer, as an unsigned head."""
+        named = replace(self, kid=signer.kid if signer else "", sig="")
+        return replace(named, sig=signer.sign(named.signed_bytes()).hex()) if signer else named
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "schema": f"cordon.svf.{self.kind}/1",
+            "log_id": self.log_id,
+            "first": self.first,
+            "seq": self.seq,
+            "hash": self.hash,
+            "kid": self.kid,
+            "sig": self.sig,
+        }
+
+    def document(self) -> bytes:
+        """One sector: canonical JSON, blanks, a line feed."""
+        return canonical.dumps(self.to_json()).ljust(SECTOR - 1) + b"\n"
+
+
+def parse_head(document: bytes, kind: Kind) -> Head:
+    """A head from its file; raises `InvalidInputError`. The signature is not checked."""
+    raw = canonical.loads(document, where=kind)
+    if not isinstance(raw, dict) or raw.keys() != _FIELDS.keys() or raw["schema"] != f"cordon.svf.{kind}/1":
+        raise InvalidInputError(f"{kind}: not the fields of a {kind}")
+    if not all(isinstance(raw[name], wanted) for name, wanted in _FIELDS.items()):
+        raise InvalidInputError(f"{kind}: a field has the wrong type")
+    del raw["schema"]
+    return Head(kind, **raw)
+
+
+def read_head(directory: Path, trusted_keys: Mapping[str, bytes] | None) -> Head | None:
+    """The log's head, its signature checked unless `trusted_keys` is None; None when there is no file.
+
+    Raises `DamagedAuditError` for a head that was edited or signed by somebody else. A head that is being rewritten at
+    this moment is read again.
+    """
+    path = directory / HEAD_NAME
+    for _ in range(_READ_TRIES):
+        try:
+            document = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return _trusted(document, trusted_keys)
+        except DamagedAuditError:
+            if path.read_bytes() == document:
+                raise
+    raise DamagedAuditError("edit", 0, f"{HEAD_NAME} changes too fast to be read")
+
+
+def _trusted(document: bytes, trusted_keys: Mapping[str, bytes] | None) -> Head:
+    try:
+        head = parse_head(document, "head")
+    except InvalidInputError as error:
+        raise DamagedAuditError("edit", 0, f"{HEAD_NAME} was altered: {error}") from None
+    if head.document() != document:
+        raise DamagedAuditError("edit", head.seq, f"{HEAD_NAME} is not as it was written")
+    check_signature(head, trusted_keys)
+    return head
+
+
+def check_signature(head: Head, trusted_keys: Mapping[str, bytes] | None) -> None:
+    """Raises `DamagedAuditError` unless a trusted key signed `head`."""
+    if trusted_keys is None:
+        return
+    public = trusted_keys.get(head.kid)
+    if public is None:
+        raise DamagedAuditError(
+            "edit", head.seq, f"the {head.kind} is signed by {head.kid or 'nobody'}, who is not trusted"
+        )
+    try:
+        signature = bytes.fromhex(head.sig)
+    except ValueError:
+        signature = b""
+    if not signature_fits(public, head.signed_bytes(), signature):
+        raise DamagedAuditError("edit", head.seq, f"the {head.kind}'s signature does not fit")
+
+
+def write_in_place(descriptor: int, head: Head) -> None:
+    """Rewrite the head's sector."""
+    os.pwrite(descriptor, head.document(), 0)
