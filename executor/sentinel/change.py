@@ -41,6 +41,8 @@ class Change:
     """Lines that belong to no hunk (headers, prose), placed by their line in the patch."""
     paths: tuple[str, ...]
     """Files that exist afterwards, as the patch names them."""
+    gone: frozenset[str]
+    """Files that the patch takes away, the old names of renamed ones among them."""
     binary: bool
     """Holds a binary part, which no reader of text can judge."""
 
@@ -67,8 +69,17 @@ def read_change(patch: str) -> Change:
         added=tuple(added),
         outside=_outside(patch, inside),
         paths=tuple(file.path for file in parsed if not file.is_removed_file),
+        gone=frozenset(_gone(parsed)),
         binary=any(file.is_binary_file for file in parsed) or any(_binary_lines(patch, inside)),
     )
+
+
+def _gone(parsed: PatchSet) -> Iterator[str]:
+    for file in parsed:
+        if file.is_removed_file:
+            yield file.path
+        elif file.is_rename:
+            yield file.source_file.removeprefix("a/")
 
 
 def _outside(patch: str, inside: set[int]) -> Added:

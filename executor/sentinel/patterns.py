@@ -2,7 +2,7 @@ r"""Forbidden patterns: policy data, read strictly, matched in linear time (RE2)
 
 The data lies with the policies, so that its digest is part of the policy's and one review changes both:
 
-    # policies/cordon/reviews/patterns/data.yaml
+    # policies/cordon/rules/reviews/patterns/data.yaml
     forbidden:
       - id: pipe_to_shell
         regex: '(?i)\b(?:curl|wget)\b[^\n|]*\|\s*(?:ba)?sh\b'
@@ -22,8 +22,10 @@ import re2
 
 from executor.errors import InvalidInputError
 
-DATA_FILE: Final = Path("cordon/reviews/patterns/data.yaml")
-"""Where the data lies below the policies' folder."""
+DATA_FILE: Final = Path("cordon/rules/reviews/patterns/data.yaml")
+"""Where the patterns lie below the policies' folder."""
+WAIVERS_FILE: Final = Path("cordon/rules/reviews/data.yaml")
+"""Where `pattern_waivers` lies: who may carry forbidden patterns, in which phase. Rego reads the same list."""
 Place = Literal["files", "patch", "commands", "env"]
 PLACES: Final[tuple[Place, ...]] = ("files", "patch", "commands", "env")
 _ID: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -39,6 +41,14 @@ class Pattern:
     regex: str
     message: str
     places: tuple[Place, ...] = PLACES
+
+
+@dataclass(frozen=True, slots=True)
+class PatternRules:
+    """The patterns, and the (requester, phase) pairs for whom a match is noted but no objection."""
+
+    patterns: tuple[Pattern, ...]
+    waivers: frozenset[tuple[str, str]] = frozenset()
 
 
 class PatternSet:
@@ -72,18 +82,35 @@ def _compile(pattern: Pattern, options: Any) -> Any:
         raise InvalidInputError(f"forbidden pattern {pattern.id}: RE2 does not take it: {why}") from None
 
 
-def load(policies: Path) -> tuple[Pattern, ...]:
-    """The patterns of the policies' folder; raises `InvalidInputError` when the file is missing or wrong."""
+def load(policies: Path) -> PatternRules:
+    """The rules of the policies' folder; raises `InvalidInputError` when a file is missing or wrong."""
+    patterns = parse(_read(policies / DATA_FILE), where=str(policies / DATA_FILE))
+    reviews, where = _read(policies / WAIVERS_FILE), str(policies / WAIVERS_FILE)
+    waivers = reviews.get("pattern_waivers", []) if isinstance(reviews, Mapping) else None
+    if not isinstance(waivers, list):
+        raise InvalidInputError(f"{where}: pattern_waivers is not a list")
+    return PatternRules(patterns, frozenset(_waiver(item, where) for item in waivers))
+
+
+def _read(path: Path) -> Any:
     import yaml  # noqa: PLC0415 - 15 ms, once per process and only where patterns are read from disk
 
-    path = policies / DATA_FILE
     try:
-        raw = yaml.safe_load(path.read_bytes())
+        return yaml.safe_load(path.read_bytes())
     except OSError as error:
         raise InvalidInputError(f"{path}: {error.strerror}: there are no reviews without patterns") from None
     except yaml.YAMLError as error:
         raise InvalidInputError(f"{path}: {error}") from None
-    return parse(raw, where=str(path))
+
+
+def _waiver(raw: object, where: str) -> tuple[str, str]:
+    if (
+        not isinstance(raw, Mapping)
+        or not isinstance(raw.get("requester"), str)
+        or not isinstance(raw.get("phase"), str)
+    ):
+        raise InvalidInputError(f"{where}: a waiver names a requester and a phase")
+    return raw["requester"], raw["phase"]
 
 
 def parse(raw: object, *, where: str = "patterns") -> tuple[Pattern, ...]:

@@ -1,20 +1,21 @@
 """CP14's review of an intent: no secret in anything it brings along, no forbidden pattern, no unreadable patch.
 
 What is read: file contents, the patch (added lines, and whatever is outside its hunks), command lines, environment.
-Order of judgement: 1. what cannot be read is a finding, 2. patterns, 3. secrets, 4. a scanner that fails makes ERROR,
-whatever else was found. No finding tells the text it is about.
+The verdict, first rule that holds: 1. ERROR when the scanner failed, 2. FAIL for a secret or a patch that cannot be
+read, 3. FAIL for a forbidden pattern, unless the policies waive patterns for this requester and phase (the red team's
+drills are made of them): then it is noted only, 4. PASS. No finding tells the text it is about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
 from executor.errors import InvalidInputError
 from executor.intent import Intent
 from executor.sentinel.change import Added, read_change
-from executor.sentinel.patterns import Pattern, PatternSet, Place
+from executor.sentinel.patterns import PatternRules, PatternSet, Place
 from executor.sentinel.scanner import KingfisherScanner, ScannerError, SecretScanner
 from executor.sentinel.verdict import MAX_FINDINGS, Finding, Review, ReviewVerdict, approval, finding
 
@@ -39,11 +40,10 @@ class _Document:
 class Sentinel:
     """Reviews intents. Holds the scanner's process: close it, or use it as a context manager. Threads may share one."""
 
-    def __init__(
-        self, *, patterns: Iterable[Pattern], scanner: SecretScanner | None = None, holder: str = ACTOR
-    ) -> None:
+    def __init__(self, *, patterns: PatternRules, scanner: SecretScanner | None = None, holder: str = ACTOR) -> None:
         """`patterns` come from the policies (`patterns.load`); `holder` is who holds cp14's key."""
-        self._patterns = PatternSet(patterns)
+        self._patterns = PatternSet(patterns.patterns)
+        self._waivers = patterns.waivers
         self._scanner = scanner or KingfisherScanner()
         self._holder = holder
 
@@ -54,17 +54,18 @@ class Sentinel:
 
     def review(self, intent: Intent) -> Review:
         """Review `intent`; never raises for what is in it. ERROR when the scanner could not do its work."""
-        documents, findings = _patch_documents(intent.patch)
+        documents, objections = _patch_documents(intent.patch)
         documents = [*_own_documents(intent), *documents]
-        for document in documents:
-            findings += self._forbidden(document)
+        matches = [match for document in documents for match in self._forbidden(document)]
         try:
             for document in documents:
-                findings += self._secrets(document)
+                objections += self._secrets(document)
         except ScannerError as error:
-            findings.append(finding("secret", "scanner.failed", "", 0, str(error)))
-            return Review(ACTOR, "ERROR", _first(findings), self._holder)
-        return Review(ACTOR, "FAIL" if findings else "PASS", _first(findings), self._holder)
+            failure = finding("secret", "scanner.failed", "", 0, str(error))
+            return Review(ACTOR, "ERROR", _first([failure, *objections, *matches]), self._holder)
+        waived = (intent.requester, intent.phase) in self._waivers
+        verdict: ReviewVerdict = "FAIL" if objections or (matches and not waived) else "PASS"
+        return Review(ACTOR, verdict, _first([*objections, *matches]), self._holder)
 
     def close(self) -> None:
         """End the scanner; a second call is silent."""

@@ -10,10 +10,10 @@ from executor.intent import Intent
 ReviewVerdict = Literal["PASS", "FAIL", "ERROR"]
 FindingKind = Literal["secret", "pattern", "test"]
 
-MAX_FINDINGS: Final = 200
-"""Findings kept per review: enough to mend a change, few enough for one event."""
-_MAX_PATH: Final = 512
-"""Characters of a path kept in a finding; the intent decides its length, a record must not grow with it."""
+MAX_FINDINGS: Final = 50
+"""Findings kept per review: enough to mend a change, few enough for one event (64 KiB of data) whatever their texts."""
+_MAX_TEXT: Final = 256
+"""Characters of a path or message kept: the intent decides their length, a record must not grow with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +68,19 @@ class Review:
         return tuple(finding for finding in self.findings if finding.kind == "pattern")
 
     def to_json(self) -> dict[str, Any]:
-        """The review as JSON values, for the `REVIEWED` event and the report."""
+        """The review as JSON values, for the `REVIEWED` event and the report; an ERROR is told as the FAIL it is."""
         return {
             "actor": self.actor,
-            "verdict": self.verdict,
+            "verdict": self.policy_verdict,
+            "error": self.verdict == "ERROR",
             "holder": self.holder,
             "findings": [finding.to_json() for finding in self.findings],
         }
 
 
 def finding(kind: FindingKind, rule: str, path: str, line: int, message: str) -> Finding:
-    """A `Finding` whose path is cut to a length fit for a record."""
-    return Finding(kind, rule, path if len(path) <= _MAX_PATH else path[: _MAX_PATH - 1] + "…", line, message)
+    """A `Finding` whose texts are fit for a record: cut, and with characters that are not printable replaced."""
+    return Finding(kind, rule, _plain(path), line, _plain(message))
 
 
 def approval(intent: Intent, *, holder: str, valid: bool, actor: str = "human") -> Review:
@@ -88,3 +89,8 @@ def approval(intent: Intent, *, holder: str, valid: bool, actor: str = "human") 
         return Review(actor, "PASS", (), holder)
     objection = finding("test", "signature.invalid", intent.intent_id, 0, "no valid signature over this intent")
     return Review(actor, "FAIL", (objection,), holder)
+
+
+def _plain(text: str) -> str:
+    cut = text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
+    return "".join(char if char.isprintable() else "\ufffd" for char in cut)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from executor.sentinel.patterns import Pattern
+from executor.sentinel.patterns import Pattern, PatternRules
 from executor.sentinel.review import Sentinel
 from executor.sentinel.scanner import KingfisherScanner
 
@@ -23,4 +23,4 @@ def scanner() -> Iterator[KingfisherScanner]:
 
 @pytest.fixture
 def sentinel(scanner: KingfisherScanner) -> Sentinel:
-    return Sentinel(patterns=(PIPE, SUDO), scanner=scanner)
+    return Sentinel(patterns=PatternRules((PIPE, SUDO), frozenset({("drill", "staging")})), scanner=scanner)
