@@ -6,6 +6,7 @@ or IO, asks, and keeps to the answer.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ from executor.sentinel.review import Sentinel
 from executor.sentinel.verdict import Review, approval
 from executor.trail import Trail
 
+FINDINGS: Final = 50
+"""Findings of a review that its event holds; the report has them all."""
+INPUT_BYTES: Final = 48 * 1024
+"""Bytes of a policy input that are recorded as they are: a record holds 64 KiB of data in all."""
 NS: Final = 1_000_000_000
 DEFAULT_TTL_S: Final = 60
 """Seconds a lease lives when the decision does not say (a drill that overrides a denial)."""
@@ -90,7 +95,7 @@ class Governance:
         answer = decision.to_json()
         trail.emit("risk_event.ASSESSED", "cp15", answer["risk"])
         trail.emit("intent_event.ARBITRATED", "cp16", {"verdict": decision.verdict, "reasons": list(decision.codes)})
-        trail.emit("policy_event.DECIDED", "cp16", {"input": document, "decision": answer})
+        trail.emit("policy_event.DECIDED", "cp16", {"input": recordable(document), "decision": answer})
         kind = "APPROVED" if decision.allowed else "REJECTED"
         trail.emit(f"intent_event.{kind}", "cp16", {"reasons": list(decision.codes)})
         return decision
@@ -184,7 +189,9 @@ class Governance:
             if "human" in request.approvals:
                 reviews.append(approval(intent, holder="human", valid=self._signed(intent, "human")))
         for review in reviews:
-            trail.emit("intent_event.REVIEWED", review.actor, review.to_json())
+            told = review.to_json()
+            told |= {"verdict": review.policy_verdict, "findings": told["findings"][:FINDINGS]}
+            trail.emit("intent_event.REVIEWED", review.actor, told)
         return reviews
 
     def _signatures(self, request: Request) -> tuple[facts.Signature, ...]:
@@ -239,6 +246,14 @@ def tampered(document: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, 
         except (KeyError, IndexError, ValueError, TypeError):
             raise BugError(f"tamper: a lease has no field {path}") from None
     return document
+
+
+def recordable(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The policy's input as an event can hold it: whole where it fits, else its digest (replay then counts it out)."""
+    encoded = dumps(document)
+    if len(encoded) <= INPUT_BYTES:
+        return document
+    return {"too_long": len(encoded), "sha256": hashlib.sha256(encoded).hexdigest()}
 
 
 def _submitted(intent: Intent) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,15 @@ def _available_memory() -> int:
     return 0
 
 
-def measuring(disk: Path, vms_running: Callable[[], int]) -> Callable[[], Host]:
-    """A function that measures when it is asked."""
-    return lambda: measure(disk, vms_running())
+def measuring(disk: Path, vms_running: Callable[[], int], *, drill: bool) -> Callable[[], Host]:
+    """A function that measures when it is asked.
+
+    A drill shares the machine with its own other VMs, whose load would make verdicts a matter of timing: there the
+    CPUs count as free. Memory and disk are measured all the same.
+    """
+
+    def now() -> Host:
+        found = measure(disk, vms_running())
+        return replace(found, cpu_free_percent=100) if drill else found
+
+    return now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -94,9 +94,9 @@ def open_executor(
     state = private_dir(state or state_dir())
     with ExitStack() as resources:
         keys = _keys(state, clock, drill=drill)
-        log = SvfLog.open(state / "logs" / "svf_audit", clock, keys.issuer())
+        log = SvfLog.open(state / "logs" / "svf_audit", clock, signer=keys.issuer())
         resources.callback(log.close)
-        policy = PolicyEngine(policies, clock=clock)
+        policy = PolicyEngine(policies, clock=clock, on_event=_loaded(log))
         resources.callback(policy.close)
         sentinel = Sentinel(patterns=patterns.load(policies))
         resources.callback(sentinel.close)
@@ -105,12 +105,21 @@ def open_executor(
         authority = LeaseAuthority(state, clock, keys.issuer(), keys.ring)
         resources.callback(authority.close)
         budget = Budget()
-        measured = measuring(runtime_dir(), lambda: provider.statistics()["alive"])
+        measured = measuring(runtime_dir(), lambda: provider.statistics()["alive"], drill=drill)
         governance = Governance(policy, authority, keys, sentinel, budget, clock, measured)
         pipeline = Pipeline(governance, provider, budget, log, clock, RunRecord(state))
         executor = LocalExecutor(pipeline, provider, policy, log, resources.pop_all())
     executor.facts = {**facts, "digests": {**facts["digests"], "policy": policy.digest}}
     return executor
+
+
+def _loaded(log: SvfLog) -> Callable[[str, Mapping[str, Any]], None]:
+    """Records what the policy engine says it has loaded."""
+
+    def record(kind: str, data: Mapping[str, Any]) -> None:
+        log.emit(kind, "cp16", policy_digest=str(data["policy_digest"]), data=data)
+
+    return record
 
 
 def _machines(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+EMULATOR: Final = "/usr/bin/qemu-system-x86_64"
 CHANNEL_NAME: Final = "org.cordon.agent.0"
 
 
@@ -96,7 +97,7 @@ def domain_xml(spec: DomainSpec) -> str:
 
 def _devices(domain: ET.Element, spec: DomainSpec) -> None:
     devices = _child(domain, "devices")
-    _child(devices, "emulator", "/usr/bin/qemu-system-x86_64")
+    _child(devices, "emulator", EMULATOR)
     overlay = _disk(devices, spec.overlay, "vda", {"type": "qcow2", "cache": "unsafe", "discard": "unmap"})
     backing = _child(overlay, "backingStore", type="file")
     _child(backing, "format", type="qcow2")
