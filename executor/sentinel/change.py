@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from unidiff.errors import UnidiffParseError
-from unidiff.patch import PatchSet
+from unidiff.patch import PatchedFile, PatchSet
 
 from executor.errors import InvalidInputError
 
@@ -43,6 +43,8 @@ class Change:
     """Files that exist afterwards, as the patch names them."""
     gone: frozenset[str]
     """Files that the patch takes away, the old names of renamed ones among them."""
+    prefixed: bool
+    """Names carry git's `a/` and `b/`."""
     binary: bool
     """Holds a binary part, which no reader of text can judge."""
 
@@ -70,8 +72,13 @@ def read_change(patch: str) -> Change:
         outside=_outside(patch, inside),
         paths=tuple(file.path for file in parsed if not file.is_removed_file),
         gone=frozenset(_gone(parsed)),
+        prefixed=all(name.startswith(("a/", "b/")) for file in parsed for name in _names(file)),
         binary=any(file.is_binary_file for file in parsed) or any(_binary_lines(patch, inside)),
     )
+
+
+def _names(file: PatchedFile) -> list[str]:
+    return [name.strip('"') for name in (file.source_file, file.target_file) if name != "/dev/null"]
 
 
 def _gone(parsed: PatchSet) -> Iterator[str]:

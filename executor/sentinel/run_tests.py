@@ -8,12 +8,15 @@ import sys
 import unittest
 
 
-def main(path):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, D103 - travels as text to the sandbox's Python
+def main(path: str) -> int:
+    """Run the tests in the file at `path`."""
     sys.path[:0] = ["", path.rpartition("/")[0]]
     spec = importlib.util.spec_from_file_location("tests_of_the_change", path)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type] # a path ending in .py has a loader
-    sys.modules[spec.name] = module  # type: ignore[union-attr] # as above
-    spec.loader.exec_module(module)  # type: ignore[union-attr] # as above
+    if spec is None or spec.loader is None:
+        return 1
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
     suite = unittest.defaultTestLoader.loadTestsFromModule(module)
     for name, value in vars(module).items():
         if name.startswith("test") and callable(value) and not isinstance(value, type):

@@ -57,7 +57,7 @@ def plan(intent: Intent) -> tuple[Command, ...]:
         change = read_change(intent.patch) if intent.patch else None
     except InvalidInputError:
         return ()
-    return (_apply(intent, change), *_compile(intent, change), *_tests(intent, change)) if change else ()
+    return (_apply(change), *_compile(intent, change), *_tests(intent, change)) if change else ()
 
 
 def capabilities(intent: Intent) -> tuple[str, ...]:
@@ -92,16 +92,9 @@ def judge(intent: Intent, results: Sequence[CommandResult], *, holder: str = ACT
     return Review(ACTOR, "PASS", (), holder)
 
 
-def _apply(intent: Intent, change: Change) -> Command:
-    prefixed = all(header.startswith(("a/", "b/")) for header in _headers(intent.patch))
+def _apply(change: Change) -> Command:
     options = ("--unified", "--batch", "--forward", "--fuzz=0", "--no-backup-if-mismatch", "--reject-file=-")
-    strip = "-p1" if prefixed and change.paths else "-p0"
-    return Command(("patch", *options, strip, f"--input={PATCH_FILE}"), WORKSPACE)
-
-
-def _headers(patch: str) -> list[str]:
-    names = re.findall(r"(?m)^(?:---|\+\+\+) ([^\t\n]+)", patch)
-    return [name for name in names if name != "/dev/null"]
+    return Command(("patch", *options, "-p1" if change.prefixed else "-p0", f"--input={PATCH_FILE}"), WORKSPACE)
 
 
 def _compile(intent: Intent, change: Change) -> list[Command]:

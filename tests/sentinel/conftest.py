@@ -11,7 +11,7 @@ from executor.sentinel.review import Sentinel
 from executor.sentinel.scanner import KingfisherScanner
 
 PIPE = Pattern("pipe_to_shell", r"(?i)\b(?:curl|wget)\b[^\n|]*\|\s*(?:ba)?sh\b", "a download is piped into a shell")
-SUDO = Pattern("sudo", r"^\s*sudo\s", "asks for root", ("commands", "files"))
+SUDO = Pattern("sudo", r"^[ \t]*sudo\s", "asks for root", ("commands", "files"))
 
 
 @pytest.fixture(scope="session")
