@@ -10,17 +10,22 @@ from executor.outcome import EffectClass, Verdict
 
 RefusalKind = Literal["errno", "signal", "absence", "denial"]
 
-DEFAULT_TRAILS: Final[dict[EffectClass, str]] = {
+_TRAILS: Final[dict[EffectClass, str]] = {
     "completed": "executed",
     "failed": "executed",
     "killed": "killed",
-    "timeout": "timed_out",
+    "timeout": "timeout",
     "breached": "breached",
-    "denied": "rejected",
+    "denied": "policy_denied",
     "refused": "lease_denied",
     "aborted": "aborted",
 }
-"""The trail an effect implies when the scenario names none."""
+
+
+def implied_trail(raw: dict[str, Any]) -> str:
+    """The named trail that an expectation without one means: it follows from the effect and from who refuses."""
+    by_guest = any(code.startswith("guest.") for code in raw.get("reasons", ()))
+    return "guest_denied" if raw["effect"] == "refused" and by_guest else _TRAILS[raw["effect"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class Expect:
     verdict: Verdict
     effect: EffectClass
     trail: str | tuple[str, ...]
-    """A named trail, or the event types in order."""
+    """A named trail of the state machine, or its patterns in order."""
     reasons: tuple[str, ...] = ()
     """The exact set of reason codes, sorted."""
     exit_code: int | None = None
@@ -74,7 +79,7 @@ class Expect:
     def parse(cls, raw: dict[str, Any]) -> Expect:
         """From data that fits the schema; raises `re.error` for a bad expression."""
         effect = cast("EffectClass", raw["effect"])
-        named: str | dict[str, list[str]] = raw.get("trail", DEFAULT_TRAILS[effect])
+        named: str | dict[str, list[str]] = raw.get("trail", implied_trail(raw))
         return cls(
             verdict=raw.get("verdict", "deny" if effect == "denied" else "allow"),
             effect=effect,

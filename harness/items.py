@@ -45,9 +45,9 @@ class ScenarioFile(pytest.File):
         for scenario in scenarios:
             yield ScenarioItem.from_parent(self, name=scenario.id, scenario=scenario)
 
-    def repr_failure(self, excinfo: Any) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Mistakes in the file as they are, without a traceback through the harness."""
-        return str(excinfo.value) if isinstance(excinfo.value, ScenarioError) else super().repr_failure(excinfo)
+        return str(excinfo.value) if isinstance(excinfo.value, ScenarioError) else super().repr_failure(excinfo, style)
 
 
 class ScenarioItem(pytest.Item):

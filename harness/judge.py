@@ -12,6 +12,9 @@ then ruled by all of its runs; the first of these that holds is the ruling:
 6. UNMEASURED    a control could not be tried here
 7. BLOCKED       none of these: the only ruling of a break-out attempt that passes
 
+Events that are not the expected trail make a run DIVERGENT only where the effect is the expected one: another effect
+leaves another trail, and is a finding of its own.
+
 Other scenarios are PASSED, FAILED (agrees with itself, differs from the expectation), DIVERGENT or UNMEASURED.
 """
 
@@ -32,7 +35,7 @@ Ruling = Literal["PASSED", "FAILED", "BLOCKED", "ESCAPED", "OVER_REFUSED", "VACU
 Kind = Literal["alarm", "unmeasured", "agreement", "order", "expectation", "trail", "refusal", "weaken"]
 
 GOOD: Final[frozenset[Ruling]] = frozenset({"PASSED", "BLOCKED"})
-_DIVERGES: Final[frozenset[Kind]] = frozenset({"agreement", "order", "trail", "weaken"})
+_DISAGREES: Final[frozenset[Kind]] = frozenset({"agreement", "order", "weaken"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +110,15 @@ def _breakout(scenario: Scenario, runs: Sequence[Run], findings: Sequence[Findin
 
     attempt = next(run for run in runs if run.plan.role == "attempt")
     everyone: tuple[Role, ...] = ("attempt", "positive", "twin")
+    as_expected = [role for role in everyone if not found(frozenset({"expectation"}), role)]
     missing: frozenset[Kind] = frozenset({"unmeasured"})
     if found(frozenset({"alarm"}), *everyone) or _got_through(scenario, attempt):
         return "ESCAPED"
     if found(missing, "attempt"):
         return "UNMEASURED"
-    if found(_DIVERGES, *everyone) or found(frozenset({"refusal", "expectation"}), "attempt"):
+    if found(_DISAGREES, *everyone) or found(frozenset({"trail"}), *as_expected):
+        return "DIVERGENT"
+    if found(frozenset({"refusal", "expectation"}), "attempt"):
         return "DIVERGENT"
     if found(frozenset({"expectation"}), "positive"):
         return "VACUOUS"
@@ -136,6 +142,6 @@ def _plain(findings: Sequence[Finding]) -> Ruling:
         return "ESCAPED"
     if "unmeasured" in kinds:
         return "UNMEASURED"
-    if kinds & _DIVERGES:
+    if kinds & _DISAGREES or ("trail" in kinds and "expectation" not in kinds):
         return "DIVERGENT"
     return "FAILED" if kinds else "PASSED"

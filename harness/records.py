@@ -13,7 +13,7 @@ Record = dict[str, Any]
 """JSON-like; see `of`."""
 
 
-def of(  # noqa: PLR0913 - one record, every part of it named
+def of(
     scenario: Scenario,
     runs: tuple[Run, ...],
     judgement: Judgement,

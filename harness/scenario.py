@@ -16,10 +16,12 @@ from typing import Any, Final
 from executor.errors import InvalidInputError
 from executor.intent import Command, FileIn, Intent
 from executor.intent_parse import parse_commands
+from harness import trail
 from harness.errors import Place, Problem, ScenarioError
 from harness.expect import Expect, Refusal, contradictions
 from harness.strict_yaml import Document, load_documents, path_text
 from harness.validate import problems as schema_problems
+from harness.validate import suggest
 
 SCHEMA: Final = "cordon.scenario/1"
 MAX_SOURCE: Final = 1024 * 1024
@@ -169,6 +171,7 @@ class _Checker:
             for name, message in contradictions(expect):
                 self.add((*path, name), message)
             self._signal((*path, "signal"), expect.get("signal"))
+            self._trail((*path, "trail"), expect)
             for where, match in self._matches(path, expect):
                 self._regex((*where, "matches"), match.get("matches"))
         self._signal(("breakout", "refusal", "signal"), raw.get("breakout", {}).get("refusal", {}).get("signal"))
@@ -190,10 +193,19 @@ class _Checker:
         except re.error as error:
             self.add(path, f"is no regular expression: {error}")
 
+    def _trail(self, path: tuple[str, ...], expect: dict[str, Any]) -> None:
+        named = expect.get("trail", "executed")
+        if text := trail.complaint(named if isinstance(named, str) else tuple(named["events"])):
+            self.add(path, text)
+
     def _signal(self, path: tuple[str, ...], name: str | None) -> None:
         if name is not None and name not in signal.Signals.__members__:
-            known = ", ".join(sorted(signal.Signals.__members__))
-            self.add(path, f"{name} is no signal; there are {known}")
+            known = tuple(sorted(signal.Signals.__members__))
+            self.found.append(
+                Problem(
+                    self._document.place_of(path), path_text(path), f"{name} is no signal{suggest(name, known)}", known
+                )
+            )
 
     def intent(self, raw: dict[str, Any], folder: Path) -> Intent | None:
         data = {**raw, "intent_id": "drill"}

@@ -3,7 +3,7 @@
 PyYAML's C parser composes the nodes; this module turns them into data itself and refuses what YAML 1.1 guesses:
 
 1. bounds first: text size, nodes after aliases are expanded (a bomb grows by doubling), depth;
-2. no explicit tags and no merge keys;
+2. no tags but the plain kinds, no merge keys;
 3. keys are text and appear once;
 4. `true` and `false` are the only booleans: `no`, `on`, `y` and their like must be quoted;
 5. integers are decimal, 0x or 0o; a leading zero, sexagesimal, underscore, date, .inf and .nan must be quoted.
@@ -166,7 +166,8 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         text: str = node.value
         if node.tag == f"{_TAG}str":
-            plain_octal = node.style is None and _INTEGER.fullmatch(text)
+            # YAML 1.1 does not know 0o755 and takes it for text; written without quotes it is meant as a number.
+            plain_octal = not node.style and _INTEGER.fullmatch(text)
             return int(text, 0) if plain_octal else text
         for guess in _GUESSES:
             if node.tag == _TAG + guess.tag:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from executor.errors import InvalidInputError
 from executor.outcome import Outcome
 from executor.svf import machine
 
 
+def complaint(trail: str | tuple[str, ...]) -> str | None:
+    """Why `trail` is no trail: an unknown name or event type; None when it is one."""
+    try:
+        machine.match_trail((), trail)
+    except InvalidInputError as error:
+        return str(error)
+    return None
+
+
 def order_faults(outcome: Outcome) -> tuple[str, ...]:
     """Events that the state machine does not allow where they stand."""
-    return tuple(str(fault) for fault in machine.check_trace(outcome.events))
+    return tuple(str(fault) for fault in machine.check_trace(outcome.events, complete=True))
 
 
 def differences(expected: str | tuple[str, ...], outcome: Outcome) -> tuple[str, ...]:
