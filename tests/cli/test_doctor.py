@@ -107,7 +107,7 @@ FLAWS: Final = {
     "no regal": (replace(WHOLE, regal=None), "regal", "warn", "not installed", "bootstrap.py policies"),
     "old node": (replace(WHOLE, node=(18, 20, 4)), "report", "fail", "18.20.4", "bootstrap.py"),
     "no allure": (replace(WHOLE, allure=None), "report", "fail", "Allure", "bootstrap.py"),
-    "no browser": (replace(WHOLE, browser=""), "browser", "warn", "no Chromium", "chromium"),
+    "no browser": (replace(WHOLE, browser=""), "browser", "fail", "no Chromium", "chromium"),
     "hybrid cgroups": (
         replace(WHOLE, cgroup=Cgroup("hybrid", controllers=frozenset())),
         "cgroup",
