@@ -1,0 +1,57 @@
+"""Hands workspace files back to the host in pieces, up to a cap. Rim."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Final
+
+from executor.channel import channel_pb2 as pb
+from executor.guest.port import Port
+
+PIECE_BYTES: Final = 256 * 1024
+MAX_FILES: Final = 4096
+"""Of one collection, refused ones included: a task can make more than anybody wants to read."""
+PATIENCE_S: Final = 600.0
+
+
+def send_files(files: Iterable[tuple[str, int | None, int, str]], max_bytes: int, port: Port) -> int:
+    """Send each of `files`; what would exceed `max_bytes` altogether is refused. Returns how many were sent whole."""
+    left = max_bytes
+    whole = 0
+    for number, (path, handle, mode, refused) in enumerate(files):
+        if handle is None:
+            _piece(port, pb.FilePiece(path=path, mode=mode & 0o7777, last=True, refused=refused))
+        else:
+            try:
+                size = os.fstat(handle).st_size
+                if size > left:
+                    why = f"{size} bytes are more than the {left} left of {max_bytes}"
+                    _piece(port, pb.FilePiece(path=path, mode=mode & 0o7777, last=True, refused=why))
+                else:
+                    left -= _send(port, path, handle, mode, size)
+                    whole += 1
+            finally:
+                os.close(handle)
+        if number + 1 >= MAX_FILES:
+            _piece(port, pb.FilePiece(path=path, last=True, refused=f"more than {MAX_FILES} files"))
+            break
+    return whole
+
+
+def _send(port: Port, path: str, handle: int, mode: int, size: int) -> int:
+    """Send a file of `size` bytes; nothing runs any more that could change it."""
+    offset = 0
+    while True:
+        data = os.read(handle, min(PIECE_BYTES, size - offset)) if offset < size else b""
+        last = offset + len(data) >= size or not data
+        _piece(port, pb.FilePiece(path=path, mode=mode & 0o7777, offset=offset, data=data, last=last))
+        offset += len(data)
+        if last:
+            return offset
+
+
+def _piece(port: Port, piece: pb.FilePiece) -> None:
+    port.send(pb.FromGuest(file_piece=piece))
+    if port.backlog > 4 * PIECE_BYTES:
+        port.flush_for(PATIENCE_S)

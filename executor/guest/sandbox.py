@@ -1,0 +1,185 @@
+"""The sandbox of one lease: workspace, root, and a container kept ready for the next command. Rim over `sandbox_plan`."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from executor.channel import channel_pb2 as pb
+from executor.guest import kernel, launch_request, sandbox_plan, syscalls
+from executor.guest.capability import Programs
+from executor.guest.cgroup import Group
+from executor.guest.container import BASE, Container
+from executor.guest.errors import DeniedError, FaultError
+from executor.guest.scope import writable
+from executor.guest.workspace import Workspace, quota_for
+
+_ROOT: Final = f"{BASE}/root"
+_UPPER: Final = "/scratch/.root"
+_RESOLVE_IN_ROOT: Final = 0x10
+_SEARCH: Final = ("/usr/bin", "/bin")
+
+
+class Sandbox:
+    """What a lease's commands run in, one after the other."""
+
+    def __init__(
+        self,
+        number: int,
+        lease: pb.Prepare,
+        programs: Programs,
+        seccomp: Mapping[str, Any],
+        *,
+        hostname: str,
+        weaken: frozenset[str],
+    ) -> None:
+        """Build it; `number` is new for every sandbox of this VM. Raises `DeniedError` for terms that cannot be enforced."""
+        capabilities = frozenset(lease.capabilities)
+        programs.check_known(capabilities)
+        given = lease.limits
+        limits = sandbox_plan.Limits(
+            given.cpu_quota, given.mem_quota_mb, given.disk_quota_mb, given.wallclock_timeout_s, given.fd_limit,
+            given.pids, given.output_mb,
+        )  # fmt: skip
+        sandbox_plan.check_limits(limits)
+        places = writable(lease.paths_write)
+        self._commands: Final = allowed_commands(lease.commands_allowlist)
+        self._env: Final = tuple(lease.env_allowlist)
+        self._programs: Final = programs
+        self._seccomp: Final = seccomp
+        self._next = number * 1000
+        shown = frozenset(programs.groups) if "capability_map" in weaken else capabilities
+        self.terms: Final = sandbox_plan.Terms(
+            capabilities=capabilities,
+            groups=programs.gids(shown),
+            exec_lists=programs.exec_lists(shown),
+            trees=tuple(place.path for place in places),
+            limits=limits,
+            hostname=hostname,
+            weaken=weaken,
+        )
+        self._make_root()
+        quota = quota_for(limits.disk_quota_mb) if self.terms.has("quota") else None
+        owner = sandbox_plan.TASK_UID if self.terms.has("unprivileged_user") else 0
+        self.workspace: Final = Workspace(number, places, quota, owner)
+        self.container = self._new_container()
+
+    def _make_root(self) -> None:
+        """A mount of its own for the sandbox's root: the runtime cannot pivot into `/` itself."""
+        os.makedirs(_ROOT, exist_ok=True)  # noqa: PTH103 - pathlib costs 60 ms of boot
+        if self.terms.has("readonly_root"):
+            syscalls.mount("/", _ROOT, "", syscalls.MS_BIND)
+            flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV
+            syscalls.mount("", _ROOT, "", flags)
+            return
+        for folder in (_UPPER, f"{_UPPER}/upper", f"{_UPPER}/work"):
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        data = f"lowerdir=/,upperdir={_UPPER}/upper,workdir={_UPPER}/work"
+        syscalls.mount("overlay", _ROOT, "overlay", 0, data)
+
+    def _new_container(self) -> Container:
+        self._next += 1
+        group = Group(f"t{self._next}")
+        config = sandbox_plan.config(
+            self.terms, root=_ROOT, workspace=self.workspace.path, cgroup=group.relative, seccomp=self._seccomp
+        )
+        return Container(self._next, config, group)
+
+    def check(self, start: pb.Start) -> bytes:
+        """The launcher's request for `start`; raises `DeniedError` when the lease or the map says no."""
+        argv = tuple(start.argv)
+        if not argv:
+            raise DeniedError("guest.bad_command", "an empty command")
+        if self.terms.has("command_check") and _text(argv) not in self._commands:
+            raise DeniedError("guest.command_not_in_lease", f"the lease does not list {_shown(argv)}")
+        file = self._check_program(argv[0], start.cwd or "/")
+        env = launch_request.environment(
+            sandbox_plan.DEFAULT_ENV,
+            [(item.name, item.value) for item in start.env],
+            self._env,
+            enforced=self.terms.has("env_filter"),
+        )
+        cwd = (start.cwd or sandbox_plan.WORKSPACE).encode()
+        return launch_request.encode(cwd=cwd, file=file, argv=argv, env=env)
+
+    def _check_program(self, name: bytes, cwd: str) -> bytes:
+        """The path execve will be given, after the capability check on the file it leads to."""
+        if b"/" in name:
+            candidates: Sequence[bytes] = [name if name.startswith(b"/") else os.path.join(cwd.encode(), name)]
+        else:
+            candidates = [os.path.join(folder.encode(), name) for folder in _SEARCH]
+        # The container is there already: its own root shows exactly what the task will see.
+        root = os.open(f"/proc/{self.container.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for path in candidates:
+                try:
+                    handle = syscalls.openat2(root, path, os.O_PATH, resolve=_RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS)
+                except OSError as error:
+                    if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES}:
+                        continue
+                    raise
+                try:
+                    facts = os.fstat(handle)
+                finally:
+                    os.close(handle)
+                if not stat.S_ISREG(facts.st_mode):
+                    continue
+                if self.terms.has("capability_map") and self.terms.has("readonly_root"):
+                    self._programs.check(
+                        (facts.st_dev, facts.st_ino),
+                        os.fsdecode(path),
+                        self.terms.capabilities,
+                        own_files=sandbox_plan.may_execute_own(self.terms),
+                    )
+                return path
+        finally:
+            os.close(root)
+        return candidates[0]  # not there: execve says so, and the exit code is 127 as in a shell
+
+    def renew(self) -> None:
+        """Take the used container away and make the one for the next command."""
+        self.container.remove()
+        self.container = self._new_container()
+
+    def close(self) -> None:
+        """Take everything down and wipe the workspace."""
+        self.container.end()
+        self.container.remove()
+        syscalls.umount(_ROOT)
+        self.workspace.remove()
+
+
+def allowed_commands(entries: Sequence[str]) -> frozenset[tuple[str, ...]]:
+    """The lease's argument vectors, from JSON arrays of strings; raises `FaultError` when one is something else."""
+    found = set()
+    for entry in entries:
+        try:
+            vector = json.loads(entry)
+        except ValueError as error:
+            raise FaultError("guest.bad_message", f"commands_allowlist holds no JSON: {error}") from error
+        if not isinstance(vector, list) or not vector or not all(isinstance(item, str) for item in vector):
+            raise FaultError("guest.bad_message", "commands_allowlist holds something that is no array of strings")
+        found.add(tuple(vector))
+    return frozenset(found)
+
+
+def _text(argv: Sequence[bytes]) -> tuple[str, ...] | None:
+    """`argv` as text; None when it is not UTF-8, which no lease can list."""
+    try:
+        return tuple(item.decode() for item in argv)
+    except UnicodeDecodeError:
+        return None
+
+
+def _shown(argv: Sequence[bytes]) -> str:
+    text = json.dumps([item.decode(errors="backslashreplace") for item in argv], ensure_ascii=False)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def boot_id() -> str:
+    """This boot's id. The kernel makes it up when it is first read: not before the generator was reseeded."""
+    return kernel.read("/proc/sys/kernel/random/boot_id")
