@@ -12,8 +12,9 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from executor.errors import CordonError
 from executor.host.facts import Libvirt
-from executor.paths import cache_dir, runtime_dir
+from executor.paths import cache_dir, private_dir, runtime_dir
 
 
 def probe() -> Libvirt:
@@ -24,10 +25,10 @@ def probe() -> Libvirt:
         return Libvirt(imports=False, version="", opens=False, error=str(error))
     runtime = runtime_dir()
     try:
-        runtime.mkdir(parents=True, exist_ok=True, mode=0o711)
+        private_dir(runtime, 0o711)
         root = Path(tempfile.mkdtemp(prefix="doctor-", dir=runtime))
-    except OSError as error:
-        return Libvirt(version="", opens=False, error=f"{error.strerror}: {error.filename}")
+    except (OSError, CordonError) as error:
+        return Libvirt(version="", opens=False, error=str(error))
     try:
         root.chmod(0o711)  # QEMU's user passes through
         hypervisor = Hypervisor.embed(root / "lv", cache_dir() / "libvirt-capabilities")
