@@ -92,6 +92,7 @@ def install(wanted: plan.Plan, box: Toolbox, facts: Facts) -> None:
             else:
                 box.install(step)
         box.link(plan.good_on_path(facts))
+        box.tidy()
 
 
 def _forget_own_bin(box: Toolbox) -> None:
