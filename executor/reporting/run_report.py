@@ -1,0 +1,93 @@
+"""Write what a run leaves in its folder: the streams, the exit code, the facts, and the report in three forms.
+
+Written without fsync: the audit trail is the durable record, and its `report_event.PUBLISHED` holds the digest of
+report.json, so a report that a power loss took or cut is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from executor.errors import OutsideError
+from executor.outcome import Outcome
+from executor.paths import private_dir
+from executor.reporting.document import build
+from executor.reporting.markdown import run_markdown
+from executor.reporting.page import run_page
+from executor.rollback.pack import Pack
+
+FILE_MODE: Final = 0o600
+META: Final = ("intent_id", "lease_id", "engine", "vm_id", "verdict", "effect", "reasons", "stages", "samples")
+"""What meta.json has of the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The files of a run, by name, and the digest of report.json."""
+
+    paths: Mapping[str, Path]
+    digest: str
+    effect: str
+
+    def event_data(self) -> dict[str, Any]:
+        """What `report_event.PUBLISHED` says."""
+        return {"effect": self.effect, "report": f"sha256:{self.digest}"}
+
+
+def publish(
+    run_dir: Path,
+    outcome: Outcome,
+    events: Iterable[Mapping[str, Any]] | None = None,
+    decision: Mapping[str, Any] | None = None,
+    lease: Mapping[str, Any] | None = None,
+    *,
+    pack: Pack | None = None,
+) -> Published:
+    """Write the run folder's files; events, decision and lease default to the outcome's. Raises `OutsideError`."""
+    report = build(
+        outcome,
+        outcome.events if events is None else events,
+        outcome.decision if decision is None else decision,
+        outcome.lease if lease is None else lease,
+        pack,
+    )
+    last = outcome.results[-1] if outcome.results else None
+    text = dumps(report)
+    files = {
+        "stdout.log": b"".join(result.stdout for result in outcome.results),
+        "stderr.log": b"".join(result.stderr for result in outcome.results),
+        "exit_code.txt": f"{last.exit_code if last else ''}\n".encode(),
+        "meta.json": dumps({name: report[name] for name in META}),
+        "report.json": text,
+        "report.md": run_markdown(report).encode(),
+        "report.html": run_page(report).encode(),
+    }
+    folder = private_dir(run_dir)
+    paths = {name: _write(folder, name, content) for name, content in files.items()}
+    return Published(paths, hashlib.sha256(text).hexdigest(), outcome.effect)
+
+
+def dumps(value: Any) -> bytes:
+    """JSON, indented, ASCII only: a terminal that shows the file is not acted on."""
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("ascii")
+
+
+def _write(folder: Path, name: str, content: bytes) -> Path:
+    """Replace a file in one step, never through a link."""
+    path, temporary = folder / name, folder / f".{name}.{secrets.token_hex(4)}"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        with open(descriptor, "wb") as stream:  # noqa: PTH123 - the descriptor carries flags that Path.open cannot
+            stream.write(content)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutsideError(f"cannot write {path}: {error.strerror}") from None
+    return path
