@@ -29,7 +29,7 @@ class ChangedLines:
 
 
 def changed_lines(root: Path, revision: str) -> ChangedLines:
-    """The lines below `root` that differ from `revision`, committed or not; `InvalidInputError` for no such revision."""
+    """The lines below `root` that differ from `revision`, committed or not; `InvalidInputError` when there is none."""
     if revision.startswith("-"):
         raise InvalidInputError(f"{revision}: not a revision")
     diff = _git(root, "diff", "--unified=0", "--no-color", "--no-ext-diff", "--no-renames", "--relative",

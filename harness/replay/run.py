@@ -1,0 +1,127 @@
+"""The replay: batches read in order, decided beside each other, counted in order; memory does not grow with the log."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final
+
+from executor.errors import InvalidInputError
+from harness.replay.bulk import Answer, BulkDecider, check_shape
+from harness.replay.records import Intake, Row, read_rows
+from harness.replay.tally import Tally, compare
+
+BATCH: Final = 500
+"""Rows in one question to OPA: large enough that its overhead vanishes, small enough (2 MB) to hold several."""
+AHEAD: Final = 2
+"""Batches read ahead for each OPA."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The outcome."""
+
+    tally: Tally
+    intake: Intake
+    digest: str
+    """Of the policies asked."""
+    baseline_digest: str
+    """Of the policies compared with; empty when that was the recording."""
+    seconds: float
+
+
+class _Pair:
+    """What one worker asks: the policies under test, and the baseline when the recording is not it."""
+
+    def __init__(self, stack: ExitStack, against: Path, baseline: Path | None) -> None:
+        self.against = stack.enter_context(BulkDecider(against))
+        self.baseline = stack.enter_context(BulkDecider(baseline)) if baseline else None
+
+
+def default_jobs() -> int:
+    """One OPA for each core this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def replay(
+    names: Sequence[str],
+    against: Path,
+    *,
+    baseline: Path | None = None,
+    jobs: int,
+    progress: Callable[[int], None] | None = None,
+) -> Replay:
+    """Ask `against` everything recorded in `names`; compare with the recording, or with `baseline` if given."""
+    begin = time.monotonic()
+    intake, tally = Intake(), Tally()
+    with ExitStack() as stack:
+        pairs = [_Pair(stack, against, baseline) for _ in range(jobs)]
+        pool = stack.enter_context(ThreadPoolExecutor(jobs))
+        for rows, answers in _decided(read_rows(names, intake), pairs, pool):
+            for row, (before, after) in zip(rows, answers, strict=True):
+                tally.add(row, before, after)
+            if progress is not None:
+                progress(tally.rows)
+        first = pairs[0]
+        digests = first.against.digest, first.baseline.digest if first.baseline else ""
+    return Replay(tally, intake, *digests, time.monotonic() - begin)
+
+
+_Answered = list[tuple[Answer, Answer]]
+
+
+def _decided(
+    rows: Iterable[Row], pairs: Sequence[_Pair], pool: ThreadPoolExecutor
+) -> Iterator[tuple[list[Row], _Answered]]:
+    """Batches with their answers, in the order of the log; at most `AHEAD` wait for each worker."""
+    free: SimpleQueue[_Pair] = SimpleQueue()
+    for pair in pairs:
+        free.put(pair)
+
+    def decide(batch: list[Row]) -> _Answered:
+        pair = free.get()
+        try:
+            return _ask(pair, batch)
+        finally:
+            free.put(pair)
+
+    waiting: deque[tuple[list[Row], Future[_Answered]]] = deque()
+    source = iter(rows)
+    try:
+        while batch := list(islice(source, BATCH)):
+            waiting.append((batch, pool.submit(decide, batch)))
+            if len(waiting) >= AHEAD * len(pairs):
+                done, future = waiting.popleft()
+                yield done, future.result()
+        while waiting:
+            done, future = waiting.popleft()
+            yield done, future.result()
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+def _ask(pair: _Pair, batch: list[Row]) -> _Answered:
+    inputs = [row.input for row in batch]
+    before = pair.baseline.answers(inputs) if pair.baseline else [_recorded(row) for row in batch]
+    after = pair.against.answers(inputs)
+    return [(old, _sure(old, new)) for old, new in zip(before, after, strict=True)]
+
+
+def _recorded(row: Row) -> Answer:
+    if row.decision is None:
+        raise InvalidInputError(f"{row.where}: only an input is recorded here; name what to compare with: --baseline")
+    return row.decision
+
+
+def _sure(before: Answer, after: Answer) -> Answer:
+    """`after`, its whole shape checked where it differs: what equals a decision that was taken is shaped like one."""
+    return after if compare(before, after) is None or after.get("verdict") == "malformed" else check_shape(after)

@@ -1,0 +1,127 @@
+"""What changed between two answers to the same question, counted and grouped, with one example for each group."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from harness.replay.bulk import Answer
+from harness.replay.records import Row
+
+Direction = Literal["newly-allowed", "newly-denied", "changed"]
+"""`changed`: the verdict stays, but reasons, obligations, grants or risk differ."""
+DIRECTIONS: Final[tuple[Direction, ...]] = ("newly-allowed", "newly-denied", "changed")
+SECTIONS: Final = ("reasons", "obligations", "grants", "risk")
+MAX_GROUPS: Final = 2000
+"""Groups kept; what is beyond is counted under `OTHER`: codes are few, but actors are the requesters' words."""
+OTHER: Final = "(others)"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One request of a group: the first in the log."""
+
+    where: str
+    intent_id: str
+    asks: str
+    """What was asked for, in a line."""
+    input: dict[str, Any]
+    before: Answer
+    after: Answer
+
+
+@dataclass(slots=True)
+class Group:
+    """Requests that changed in the same way: direction, codes and actor are equal."""
+
+    direction: Direction
+    codes: tuple[str, ...]
+    """newly-allowed: the codes that denied before; newly-denied: those that deny now; changed: `-gone`, `+new`, or the
+    sections that differ."""
+    actor: str
+    example: Example
+    count: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """The comparison so far."""
+
+    rows: int = 0
+    allowed: int = 0
+    """Rows the new policies allow."""
+    malformed: int = 0
+    """Rows the new policies have no well-formed answer for."""
+    directions: Counter[Direction] = field(default_factory=Counter)
+    groups: dict[tuple[str, tuple[str, ...], str], Group] = field(default_factory=dict)
+    digests: set[str] = field(default_factory=set)
+
+    def add(self, row: Row, before: Answer, after: Answer) -> None:
+        """Compare one pair of answers."""
+        self.rows += 1
+        self.allowed += after["allow"]
+        self.malformed += after.get("verdict") == "malformed"
+        if isinstance(digest := before.get("policy_digest"), str) and len(self.digests) < MAX_GROUPS:
+            self.digests.add(digest)
+        change = compare(before, after)
+        if change is None:
+            return
+        direction, codes = change
+        self.directions[direction] += 1
+        key = (direction, codes, row.actor)
+        if key not in self.groups and len(self.groups) >= MAX_GROUPS:
+            key = (direction, (OTHER,), OTHER)
+        group = self.groups.get(key)
+        if group is None:
+            example = Example(row.where, row.intent_id, asks(row.input), row.input, before, after)
+            group = self.groups[key] = Group(direction, key[1], key[2], example)
+        group.count += 1
+
+    def ordered(self, *directions: Direction) -> list[Group]:
+        """Groups of `directions` (all when none is named), newly allowed first, then the largest first."""
+        wanted = directions or DIRECTIONS
+        chosen = [group for group in self.groups.values() if group.direction in wanted]
+        return sorted(chosen, key=lambda g: (DIRECTIONS.index(g.direction), -g.count, g.codes, g.actor))
+
+
+def compare(before: Answer, after: Answer) -> tuple[Direction, tuple[str, ...]] | None:
+    """How the second answer differs from the first; None when it does not. The digest always differs and is left out.
+
+    A section the recording does not have (a log with verdicts only) is not compared.
+    """
+    old, new = codes_of(before), codes_of(after)
+    if before["allow"] != after["allow"]:
+        return ("newly-allowed", old) if after["allow"] else ("newly-denied", new)
+    if old != new and "reasons" in before:
+        gone, come = sorted(set(old) - set(new)), sorted(set(new) - set(old))
+        return "changed", (*(f"-{code}" for code in gone), *(f"+{code}" for code in come))
+    sections = tuple(name for name in SECTIONS if name in before and _section(before, name) != _section(after, name))
+    return ("changed", sections) if sections else None
+
+
+def codes_of(answer: Answer) -> tuple[str, ...]:
+    """The reason codes, sorted, each once. Codes alone are reasons too: logs may hold them so."""
+    reasons = answer.get("reasons") or []
+    return tuple(sorted({reason["code"] if isinstance(reason, dict) else str(reason) for reason in reasons}))
+
+
+def _section(answer: Answer, name: str) -> Any:
+    value = answer.get(name)
+    if name in ("reasons", "grants") and isinstance(value, list):
+        return sorted(value, key=lambda item: sorted(item.items()) if isinstance(item, dict) else [("", str(item))])
+    return value
+
+
+def asks(document: dict[str, Any]) -> str:
+    """What an input asks for, in a line: phase, capabilities, the first program."""
+    intent = document.get("intent")
+    if not isinstance(intent, dict):
+        return "?"
+    commands = intent.get("commands") or []
+    first = commands[0].get("argv", []) if isinstance(commands, list) and isinstance(commands[0], dict) else []
+    more = f" and {len(commands) - 1} more" if len(commands) > 1 else ""
+    words = " ".join(str(word) for word in first)
+    persona = f" as {intent['persona']}" if intent.get("persona") else ""
+    capabilities = ", ".join(str(token) for token in intent.get("capabilities") or []) or "nothing"
+    return f"{intent.get('phase', '?')}{persona}: {words[:80]}{more} with {capabilities}"
