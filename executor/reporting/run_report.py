@@ -70,7 +70,7 @@ def publish(
         "report.html": run_page(report).encode(),
     }
     folder = private_dir(run_dir)
-    paths = {name: _write(folder, name, content) for name, content in files.items()}
+    paths = {name: replace_file(folder, name, content) for name, content in files.items()}
     return Published(paths, hashlib.sha256(text).hexdigest(), outcome.effect)
 
 
@@ -79,8 +79,8 @@ def dumps(value: Any) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("ascii")
 
 
-def _write(folder: Path, name: str, content: bytes) -> Path:
-    """Replace a file in one step, never through a link."""
+def replace_file(folder: Path, name: str, content: bytes) -> Path:
+    """Replace a file in one step, never through a link; raises `OutsideError`."""
     path, temporary = folder / name, folder / f".{name}.{secrets.token_hex(4)}"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
