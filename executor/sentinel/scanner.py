@@ -24,7 +24,7 @@ from executor.errors import BugError, OutsideError
 from executor.paths import cache_dir, private_dir
 
 CHILD: Final = Path(__file__).with_name("scanner_child.py")
-RULES: Final = Path(__file__).with_name("secret_rules.yml")
+RULES: Final = Path(__file__).with_name("secret_rules.yaml")
 START_S: Final = 120.0
 """Seconds until the child is ready: 0.7 s with compiled rules in the cache, 6.5 s without, far more on a busy host."""
 DOCUMENT_S: Final = 30.0
@@ -60,7 +60,7 @@ class SecretScanner(Protocol):
 
 
 class KingfisherScanner:
-    """Kingfisher's catalogue and `secret_rules.yml`, in a child process. Threads may share one."""
+    """Kingfisher's catalogue and `secret_rules.yaml`, in a child process. Threads may share one."""
 
     def __init__(
         self, *, cache: Path | None = None, clock: Clock | None = None, command: Sequence[str] | None = None
