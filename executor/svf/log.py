@@ -47,7 +47,7 @@ STEP: Final = 4 * 1024 * 1024
 """Bytes taken from the disk at a time."""
 NEW_WORK: Final = frozenset({"intent_event.SUBMITTED"})
 """Events that begin something; refused when the reserve is gone."""
-_NOTHING: Final[Mapping[str, Any]] = {}
+_SECOND: Final = 1_000_000_000
 
 
 class _Waiter:
@@ -82,6 +82,7 @@ class SvfLog:
         self._short = False
         self._ts = ""
         self._ts_ns = 0
+        self._second, self._stem = -1, ""
         self._counts = {"events": 0, "commits": 0, "bytes": 0, "largest_commit": 0, "refused": 0, "files": 0}
         self._lock_fd = self._head_fd = self._fd = -1
         self._file: LogFile
@@ -213,9 +214,12 @@ class SvfLog:
     def _moment(self) -> str:
         """Now, and never before the last record."""
         now_ns = self._clock.now_ns()
-        if now_ns // 1000 > self._ts_ns // 1000:
+        if now_ns > self._ts_ns:
             self._ts_ns = now_ns
-            self._ts = rfc3339(now_ns)
+            second = now_ns // _SECOND
+            if second != self._second:
+                self._second, self._stem = second, rfc3339(now_ns)[:-7]
+            self._ts = f"{self._stem}{now_ns % _SECOND // 1000:06d}Z"
         return self._ts
 
     def _check_open(self) -> None:
@@ -267,12 +271,12 @@ class SvfLog:
                 self._idle.notify_all()
             else:
                 following.leads = True
-        # The next leader starts first: its fsync runs while the others wake up.
-        if following is not None:
-            following.turn.release()
+        # The next leader wakes last: what those before it record meanwhile shares its fsync.
         for waiter in waiters:
             if waiter is not leader:
                 waiter.turn.release()
+        if following is not None:
+            following.turn.release()
 
     def _write(self, block: bytes, head: Head, count: int) -> None:
         if self._failed is not None:

@@ -95,9 +95,10 @@ class _Walk:
         self._head = head
         self._anchors = _anchors(directory, head, keys, anchor)
         self._vouched = 0
+        self._suspect = 0
 
     def run(self, files: int, *, sealed: bool) -> Summary:
-        seq, torn = 0, 0
+        seq, torn = 0, b""
         prev = genesis(self._head.log_id).encode() if self._head else b""
         first = self._head.first.encode() if self._head else b""
         for line in _all_lines(self._directory):
@@ -108,25 +109,35 @@ class _Walk:
                 and not sealed
                 and seq >= (self._head.seq if self._head else 0)
             ):
-                torn += len(line)
+                torn = torn or line
                 continue
             expected = seq + 1
             if torn or link is None:
-                raise self._judge_broken(line, expected)
+                raise self._judge_broken(torn or line, expected)
             if link.seq != expected or (link.prev != prev and prev):
+                self._check_suspect(before=seq)
                 raise self._judge(link, expected, prev)
             if expected == 1 and first and link.hash != first:
                 raise DamagedAuditError("genesis", 1, "the first record is not the one this log began with")
-            if expected in self._anchors:
+            if expected in self._anchors and not self._suspect:
                 self._hold(expected, link.hash)
             seq, prev = expected, link.hash
-        return self._finish(seq, prev, files, torn, sealed=sealed)
+        self._check_suspect(before=seq + 1)
+        return self._finish(seq, prev, files, len(torn), sealed=sealed)
 
     def _hold(self, seq: int, digest: bytes) -> None:
-        if self._anchors[seq] != digest.decode():
+        if self._anchors[seq] == digest.decode():
+            self._vouched = seq
+        else:
+            # Not judged yet: when the next line does not follow this record, it alone was replaced.
+            self._suspect = seq
+
+    def _check_suspect(self, *, before: int) -> None:
+        if 0 < self._suspect < before:
             at = self._vouched + 1
-            raise DamagedAuditError("fork", at, f"the history was rewritten between record {at} and record {seq}")
-        self._vouched = seq
+            raise DamagedAuditError(
+                "fork", at, f"the history was rewritten between record {at} and record {self._suspect}"
+            )
 
     def _finish(self, seq: int, prev: bytes, files: int, torn: int, *, sealed: bool) -> Summary:
         head = self._head
