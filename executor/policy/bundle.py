@@ -26,7 +26,6 @@ from executor.policy.schema import INPUT_SCHEMA_FILE
 MANIFEST: Final = ".manifest"
 SIGNATURES: Final = ".signatures.json"
 STAMP: Final = "cordon/stamp/data.json"
-AUTHZ: Final = "system/authz/authz.rego"
 _LARGEST_BYTES: Final = 16 * 1024 * 1024
 """Of all policy files together: far above what people write, far below what hurts."""
 _SIGN_TIMEOUT_S: Final = 30.0
@@ -42,7 +41,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """One set of policies. `files` are the sources; `archive` is what OPA loads: sources, stamp, authorization."""
+    """One set of policies. `files` are the sources; `archive` is what OPA loads: the sources and the stamp."""
 
     files: Mapping[str, bytes]
     digest: str
@@ -52,8 +51,7 @@ class Bundle:
     @property
     def modules(self) -> tuple[bytes, ...]:
         """Every Rego module that OPA must have after loading, sorted."""
-        sources = [content for path, content in self.files.items() if path.endswith(".rego")]
-        return tuple(sorted([*sources, authorization()]))
+        return tuple(sorted(content for path, content in self.files.items() if path.endswith(".rego")))
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -65,11 +63,6 @@ class Bundle:
         if not isinstance(schema, dict):
             raise PolicyUnavailableError(f"{INPUT_SCHEMA_FILE} is not an object")
         return schema
-
-
-def authorization() -> bytes:
-    """The Rego that guards OPA's own API: asking is allowed, changing is not."""
-    return (Path(__file__).parent / "authz.rego").read_bytes()
 
 
 def load_bundle(source: Path) -> Bundle:
@@ -102,7 +95,7 @@ def sign_bundle(opa: Path, source: Path, target: Path, *, key: Path, alg: str = 
             place = root / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-        command = [opa, "sign", "--bundle", root, "--signing-key", key, "--signing-alg", alg, "--output-file-path", scratch]
+        command: list[str | Path] = [opa, "sign", "--bundle", root, "--signing-key", key, "--signing-alg", alg, "--output-file-path", scratch]
         answer = subprocess.run(command, capture_output=True, text=True, timeout=_SIGN_TIMEOUT_S, check=False)
         if answer.returncode:
             raise PolicyUnavailableError(f"the bundle cannot be signed: {answer.stderr.strip()}")
@@ -145,8 +138,8 @@ def _from_directory(root: Path) -> Bundle:
 
 
 def _made_of(files: dict[str, bytes]) -> Bundle:
-    if reserved := sorted(path for path in files if path.startswith(("cordon/stamp/", "system/"))):
-        raise PolicyUnavailableError(f"policies may not define {reserved[0]}: cordon/stamp and system are set at load")
+    if reserved := sorted(path for path in files if path.startswith("cordon/stamp/")):
+        raise PolicyUnavailableError(f"policies may not define {reserved[0]}: cordon/stamp is set at load")
     if not any(path.endswith(".rego") for path in files):
         raise PolicyUnavailableError("there is no policy: no .rego file")
     manifest = json.loads(files.get(MANIFEST, b"{}"))
@@ -158,13 +151,9 @@ def _made_of(files: dict[str, bytes]) -> Bundle:
 
 
 def _packed(files: Mapping[str, bytes], digest: str) -> dict[str, bytes]:
-    manifest = {**json.loads(files[MANIFEST]), "revision": digest, "roots": ["cordon", "system/authz"]}
-    extra = {
-        MANIFEST: json.dumps(manifest).encode(),
-        STAMP: json.dumps({"digest": digest}).encode(),
-        AUTHZ: authorization(),
-    }
-    return {**files, **extra}
+    manifest = {**json.loads(files[MANIFEST]), "revision": digest, "roots": ["cordon"]}
+    stamp = {"digest": digest}
+    return {**files, MANIFEST: json.dumps(manifest).encode(), STAMP: json.dumps(stamp).encode()}
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:
@@ -196,7 +185,7 @@ def _from_archive(archive: bytes) -> Bundle:
                 raise PolicyUnavailableError(f"the bundle unpacks to more than {_LARGEST_BYTES} bytes")
             content = tar.extractfile(member)
             packed[path] = content.read() if content else b""
-    files = {path: content for path, content in packed.items() if path not in {STAMP, AUTHZ, SIGNATURES}}
+    files = {path: content for path, content in packed.items() if path not in {STAMP, SIGNATURES}}
     if strange := sorted(path for path in files if not is_source(path)):
         raise PolicyUnavailableError(f"the bundle holds {strange[0]}, which is no policy")
     manifest = json.loads(packed.get(MANIFEST, b"null"))
@@ -205,8 +194,8 @@ def _from_archive(archive: bytes) -> Bundle:
         raise PolicyUnavailableError("the bundle was not made by Cordon: it has no manifest or no stamp")
     files[MANIFEST] = _source_manifest(manifest)
     computed = digest_of(files)
-    if digest != {"digest": computed} or packed.get(AUTHZ) != authorization():
-        raise PolicyUnavailableError("the bundle's stamp or authorization does not belong to what it holds")
+    if digest != {"digest": computed}:
+        raise PolicyUnavailableError("the bundle's stamp does not belong to what it holds")
     return Bundle(files, computed, archive, signed=SIGNATURES in packed)
 
 

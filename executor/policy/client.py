@@ -2,85 +2,53 @@
 
 from __future__ import annotations
 
-import socket
+import json
 from pathlib import Path
 from typing import Any, Final
 
 import requests
-import urllib3
 from opa_client import OpaClient
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection
-from urllib3.connectionpool import HTTPConnectionPool
 
-CONNECTIONS: Final = 32
-"""Kept open at most: twice the sixteen clients of the concurrency bar."""
-DECISION: Final = ("cordon", "decision")
+from executor.policy.unix_http import UnixAdapter
+
+PACKAGE: Final = "cordon"
+RULE: Final = "decision"
 
 
-class _UnixConnection(HTTPConnection):
-    """HTTP over the socket at `path`."""
+class _Session(requests.Session):
+    """What opa-python-client posts through, less what requests does for the web: cookies, redirects, .netrc, proxies."""
 
-    def __init__(self, path: str, timeout: Any = None) -> None:
-        super().__init__("opa", timeout=timeout)
-        self._path = path
+    def post(self, url: str | bytes, data: Any = None, json: Any = None, **kwargs: Any) -> requests.Response:  # noqa: ARG002 - the signature is requests'
+        """One POST of `json`."""
+        return self._exchange("POST", str(url), _encode(json), kwargs["timeout"])
 
-    def _new_conn(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.settimeout(self.timeout)
-            connection.connect(self._path)
-        except OSError:
-            connection.close()
-            raise
-        return connection
+    def get(self, url: str | bytes, **kwargs: Any) -> requests.Response:
+        """One GET."""
+        return self._exchange("GET", str(url), None, kwargs["timeout"])
 
-
-class _UnixPool(HTTPConnectionPool):
-    """Connections to one socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("opa", maxsize=CONNECTIONS, block=False)
-        self._path = path
-
-    def _new_conn(self) -> _UnixConnection:
-        self.num_connections += 1
-        return _UnixConnection(self._path, timeout=self.timeout.connect_timeout)
+    def _exchange(self, method: str, url: str, body: bytes | None, timeout: float) -> requests.Response:
+        request = requests.PreparedRequest()
+        request.method, request.url, request.body = method, url, body
+        return self.get_adapter(url).send(request, timeout=timeout)
 
 
-class _UnixAdapter(HTTPAdapter):
-    """Sends every request to one socket, whatever its URL says."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(max_retries=urllib3.Retry(0, read=False))
-        self._pool = _UnixPool(path)
-
-    def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> HTTPConnectionPool:
-        return self._pool
-
-    def close(self) -> None:
-        self._pool.close()
-        super().close()
-
-
-class UnixOpaClient(OpaClient):  # type: ignore[misc] - opa-python-client has no types
-    """opa-python-client on a unix socket. Thread-safe: the pool hands each request a connection of its own."""
+class UnixOpaClient(OpaClient):
+    """opa-python-client on a unix socket. Thread-safe: each request has a connection of its own while it lasts."""
 
     def __init__(self, path: Path, *, timeout_s: float) -> None:
-        """`path`: OPA's socket; `timeout_s` bounds connecting and each wait for bytes."""
+        """`path`: OPA's socket; `timeout_s` bounds each question and its answer as a whole."""
         self._path = str(path)
         super().__init__(host="opa", port=80, retries=0, timeout=timeout_s)
 
     def _init_session(self) -> requests.Session:
-        session = requests.Session()
-        session.trust_env = False  # no proxies, no .netrc, no certificates from the environment
-        session.max_redirects = 0
-        session.mount("http://", _UnixAdapter(self._path))
+        session = _Session()
+        session.trust_env = False
+        session.mount("http://", UnixAdapter(self._path))
         return session
 
     def ask(self, document: dict[str, Any]) -> Any:
         """The body of OPA's answer to `document`; raises `requests.RequestException` when there is none."""
-        return self.query_rule(document, "/".join(DECISION[:-1]), DECISION[-1])
+        return self.query_rule(document, PACKAGE, RULE)
 
     def modules(self) -> list[bytes]:
         """The source of every Rego module OPA has loaded, sorted."""
@@ -93,3 +61,8 @@ class UnixOpaClient(OpaClient):  # type: ignore[misc] - opa-python-client has no
         answer = self._session.get(f"{self.root_url}/data/{path}", timeout=self.timeout)
         answer.raise_for_status()
         return answer.json()["result"]
+
+
+def _encode(value: Any) -> bytes:
+    """JSON as OPA takes it: ASCII, so that no string can be unencodable; never NaN."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")

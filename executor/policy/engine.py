@@ -168,6 +168,8 @@ class PolicyEngine:
             return bad(*_http_cause(error)), False
         except requests.JSONDecodeError:
             return bad("garbage", "OPA answered something that is not JSON"), True
+        except requests.exceptions.InvalidHeader as error:
+            return bad("garbage", f"OPA answered something that is {error}"), True
         except (requests.RequestException, OSError) as error:
             return bad("unreachable", f"OPA cannot be reached: {type(error).__name__}"), True
         if not isinstance(body, dict) or body.keys() - {"result"}:

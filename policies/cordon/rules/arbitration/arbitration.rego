@@ -12,21 +12,11 @@ import data.cordon.rules.reviews
 # custom:
 #   short_name: reviewers_disagree
 #   remedy: Have a human review it, who decides; or change what the no is about.
-deny contains reason.from(rego.metadata.chain(), [actor | some actor in outvoted]) if not agreed
-
-agreed if {
-	is_array(input.facts.reviews)
-	count(outvoted) == 0
-}
-
-agreed if settings.tie_breaker in reviews.passed
-
-# METADATA
-# description: Reviewers without a veto who said no (a veto is reviews.vetoed).
-outvoted contains review.actor if {
+deny contains reason.from(rego.metadata.chain(), [review.actor]) if {
 	some review in input.facts.reviews
 	review.verdict == "FAIL"
 	not review.actor in data.cordon.rules.reviews.veto
+	not settings.tie_breaker in reviews.passed
 }
 
 # METADATA
@@ -34,14 +24,7 @@ outvoted contains review.actor if {
 # custom:
 #   short_name: contradictory_review
 #   remedy: Have that reviewer review it again and send only the last verdict.
-deny contains reason.from(rego.metadata.chain(), [actor | some actor in contradictory]) if not consistent
-
-consistent if {
-	is_array(input.facts.reviews)
-	count(contradictory) == 0
-}
-
-contradictory contains review.actor if {
+deny contains reason.from(rego.metadata.chain(), [review.actor]) if {
 	some review in input.facts.reviews
 	review.verdict == "FAIL"
 	review.actor in reviews.passed
@@ -52,27 +35,25 @@ contradictory contains review.actor if {
 # custom:
 #   short_name: lease_overlap
 #   remedy: Wait until that lease has ended, or write elsewhere.
-deny contains reason.from(rego.metadata.chain(), [id | some id in overlapping]) if not apart
-
-apart if {
-	every lease in input.facts.active_leases {
-		is_number(lease.expires_at)
-		lease.requester != ""
-		is_array(lease.write)
-	}
-	is_array(input.intent.scope.write)
-	is_number(input.now)
-	count(overlapping) == 0
+deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+	some lease in input.facts.active_leases
+	not apart(lease)
 }
 
-overlapping contains lease.lease_id if {
-	some lease in input.facts.active_leases
-	lease.requester != input.intent.requester
-	lease.expires_at > input.now
-	some theirs in lease.write
+apart(lease) if lease.requester == input.intent.requester
+
+apart(lease) if lease.expires_at <= input.now
+
+apart(lease) if {
+	shared := [glob | some glob in input.intent.scope.write; not glob in settings.private]
+	every theirs in lease.write {
+		not met(theirs, shared)
+	}
+}
+
+met(theirs, shared) if {
 	not theirs in settings.private
-	some ours in input.intent.scope.write
-	not ours in settings.private
+	some ours in shared
 	meet(ours, theirs)
 }
 

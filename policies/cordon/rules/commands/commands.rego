@@ -25,106 +25,80 @@ program(command) := name if {
 }
 
 # METADATA
+# description: The program of each command that has one; as many as there are commands when all do.
+named := [program(command) | some command in input.intent.commands]
+
+# METADATA
+# description: Each program named, with each group of the requester's line that holds it.
+matches := {[name, group] |
+	some name in named
+	some group in matrix.row.programs
+	name in groups[group].names
+}
+
+# METADATA
 # title: The program is named by a path outside the system's directories
 # custom:
 #   short_name: program_path
 #   remedy: Name the program alone, or by /usr/bin; what was made in the workspace is run by its interpreter.
-deny contains reason.from(rego.metadata.chain(), misplaced) if not all_placed
-
-all_placed if {
-	every command in input.intent.commands {
-		program(command)
-	}
+deny contains reason.from(rego.metadata.chain(), [command.argv[0]]) if {
+	some command in input.intent.commands
+	not program(command)
 }
-
-misplaced := [command.argv[0] | some command in input.intent.commands; not program(command)]
 
 # METADATA
 # title: The program is not on the requester's allowlist
 # custom:
 #   short_name: not_allowed
 #   remedy: Use a program of a group the matrix grants, or have the group added to the requester's line.
-deny contains reason.from(rego.metadata.chain(), unlisted) if {
+deny contains reason.from(rego.metadata.chain(), [name]) if {
 	matrix.row
-	not none_unlisted
+	some name in named
+	not name in listed
 }
 
-none_unlisted if {
-	is_array(input.intent.commands)
-	count(unlisted) == 0
-}
-
-unlisted := [name |
-	some command in input.intent.commands
-	name := program(command)
-	not listed(name)
-]
-
-listed(name) if {
-	some group in matrix.row.programs
-	name in groups[group].names
-}
+listed contains name if some [name, _] in matches
 
 # METADATA
 # title: The program needs a capability that the intent does not ask for
 # custom:
 #   short_name: capability_missing
 #   remedy: Add the capability to the intent.
-deny contains reason.from(rego.metadata.chain(), uncovered) if not none_uncovered
-
-none_uncovered if {
-	is_array(input.intent.commands)
-	is_array(input.intent.capabilities)
-	count(uncovered) == 0
-}
-
-uncovered := [sprintf("%s needs %s", [name, groups[group].capability]) |
-	some command in input.intent.commands
-	name := program(command)
-	some group in matrix.row.programs
-	name in groups[group].names
+deny contains reason.from(rego.metadata.chain(), [name, groups[group].capability]) if {
+	some [name, group] in matches
 	not groups[group].capability in input.intent.capabilities
-]
+}
 
 # METADATA
 # title: An argument holds a NUL byte
 # custom:
 #   short_name: nul_byte
 #   remedy: Take the NUL out; execve would cut the argument there.
-deny contains reason.from(rego.metadata.chain(), []) if not no_nul
-
-no_nul if {
-	every command in input.intent.commands {
-		every argument in command.argv {
-			not contains(argument, "\u0000")
-		}
-	}
+deny contains reason.from(rego.metadata.chain(), [command.argv[0]]) if {
+	some command in input.intent.commands
+	contains(concat("", command.argv), "\u0000")
 }
 
 # METADATA
-# description: Every command has a grant.
+# description: Every command has a grant; without this nothing is allowed, whatever denies or does not.
 all_granted if {
-	count(input.intent.commands) > 0
-	every command in input.intent.commands {
-		program(command) in granted
+	count(named) > 0
+	count(named) == count(input.intent.commands)
+	every name in named {
+		name in granted
 	}
 }
 
 # METADATA
 # description: Names of the programs asked for and granted.
-granted contains name if some name, _ in granted_by
-
-granted_by[name] contains group if {
-	some command in input.intent.commands
-	name := program(command)
-	some group in matrix.row.programs
-	name in groups[group].names
+granted contains name if {
+	some [name, group] in matches
 	groups[group].capability in matrix.granted
 }
 
 # METADATA
 # description: The group that grants each program.
 grants contains {"kind": "program", "name": name, "by": sprintf("%s, programs %s", [matrix.row_name, group])} if {
-	some name, by in granted_by
-	some group in by
+	some [name, group] in matches
+	groups[group].capability in matrix.granted
 }

@@ -10,21 +10,15 @@ import data.cordon.reason
 # custom:
 #   short_name: not_allowed
 #   remedy: Use a variable of env/data.yaml, or one that begins with TASK_.
-deny contains reason.from(rego.metadata.chain(), unlisted) if not none_unlisted
-
-none_unlisted if {
-	is_array(input.intent.env)
-	every variable in input.intent.env {
-		variable.name
-	}
-	count(unlisted) == 0
+deny contains reason.from(rego.metadata.chain(), [variable.name]) if {
+	some variable in input.intent.env
+	not judged(variable.name)
 }
 
-unlisted := [variable.name |
-	some variable in input.intent.env
-	not listed(variable.name)
-	not denied(variable.name)
-]
+# A variable that is denied has a reason of its own.
+judged(name) if listed(name)
+
+judged(name) if denied(name)
 
 listed(name) if {
 	some pattern in data.cordon.rules.env.allowlist
@@ -37,14 +31,10 @@ listed(name) if {
 # custom:
 #   short_name: denied
 #   remedy: Leave the variable out; no capability opens it.
-deny contains reason.from(rego.metadata.chain(), forbidden) if not none_forbidden
-
-none_forbidden if {
-	is_array(input.intent.env)
-	count(forbidden) == 0
+deny contains reason.from(rego.metadata.chain(), [variable.name]) if {
+	some variable in input.intent.env
+	denied(variable.name)
 }
-
-forbidden := [variable.name | some variable in input.intent.env; denied(variable.name)]
 
 denied(name) if {
 	some pattern in data.cordon.rules.env.denylist
@@ -56,29 +46,33 @@ denied(name) if {
 # custom:
 #   short_name: control_character
 #   remedy: Put such bytes into a file; values are printable text.
-deny contains reason.from(rego.metadata.chain(), unprintable) if not all_printable
-
-all_printable if {
-	every variable in input.intent.env {
-		variable.control == false
-	}
+deny contains reason.from(rego.metadata.chain(), [variable.name]) if {
+	some variable in input.intent.env
+	not printable(variable)
 }
 
-unprintable := [variable.name | some variable in input.intent.env; variable.control == true]
+printable(variable) if variable.control == false
 
 # METADATA
-# title: The environment is too large
+# title: The variable's value is too large
 # custom:
 #   short_name: too_large
 #   remedy: Put large values into files.
-deny contains reason.from(rego.metadata.chain(), []) if not small
-
-small if {
-	count(input.intent.env) <= data.cordon.rules.env.most
-	every variable in input.intent.env {
-		variable.size <= data.cordon.rules.env.largest_bytes
-	}
+deny contains reason.from(rego.metadata.chain(), [variable.name]) if {
+	some variable in input.intent.env
+	not small(variable)
 }
+
+small(variable) if variable.size <= data.cordon.rules.env.largest_bytes
+
+# METADATA
+# title: There are too many variables
+# custom:
+#   short_name: too_many
+#   remedy: Put settings into a file.
+deny contains reason.from(rego.metadata.chain(), []) if not few
+
+few if count(input.intent.env) <= data.cordon.rules.env.most
 
 # METADATA
 # description: Names granted.

@@ -19,15 +19,12 @@ signed_roles contains signature.role if {
 # custom:
 #   short_name: invalid_signature
 #   remedy: Sign again with a current key, or leave the signature out.
-deny contains reason.from(rego.metadata.chain(), broken) if not all_valid
-
-all_valid if {
-	every signature in input.facts.signatures {
-		signature.valid == true
-	}
+deny contains reason.from(rego.metadata.chain(), [signature.role, signature.kid]) if {
+	some signature in input.facts.signatures
+	not verified(signature)
 }
 
-broken := [sprintf("%s (%s)", [signature.role, signature.kid]) | some signature in input.facts.signatures; not signature.valid]
+verified(signature) if signature.valid == true
 
 # METADATA
 # title: The persona is claimed without a signature of that role
@@ -45,18 +42,11 @@ persona_backed if input.intent.persona in signed_roles
 # custom:
 #   short_name: capability_unsigned
 #   remedy: Have the named role sign the intent, or leave the capability out.
-deny contains reason.from(rego.metadata.chain(), unsigned) if not none_unsigned
-
-none_unsigned if {
-	is_array(input.intent.capabilities)
-	count(unsigned) == 0
-}
-
-unsigned := [sprintf("%s needs %s", [token, role]) |
+deny contains reason.from(rego.metadata.chain(), [token, role]) if {
 	some token in input.intent.capabilities
 	some role in matrix.capabilities[token].signed_by
 	not role in signed_roles
-]
+}
 
 # METADATA
 # title: Compiling on core paths needs the Architect's signature
@@ -67,15 +57,9 @@ deny contains reason.from(rego.metadata.chain(), core_touched) if not core_clear
 
 core_cleared if "architect" in signed_roles
 
-core_cleared if {
-	is_array(input.intent.capabilities)
-	not "dev:compiler" in input.intent.capabilities
-}
+core_cleared if not "dev:compiler" in input.intent.capabilities
 
-core_cleared if {
-	is_array(touched)
-	count(core_touched) == 0
-}
+core_cleared if count(core_touched) == 0
 
 core_touched := [path |
 	some path in touched

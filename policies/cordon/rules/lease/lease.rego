@@ -36,68 +36,89 @@ ttl_granted := max([0, min([settings.ttl_most_s, object.get(input, ["facts", "le
 # custom:
 #   short_name: signature
 #   remedy: Present the lease exactly as it was issued.
-deny contains reason.from(rego.metadata.chain(), []) if not all_presented_by("signature")
+deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+	some lease in input.facts.presented
+	not holds("signature", lease)
+}
 
 # METADATA
 # title: The presented lease is not valid yet
 # custom:
 #   short_name: not_yet_valid
 #   remedy: Wait until the lease begins.
-deny contains reason.from(rego.metadata.chain(), []) if not all_presented_by("begun")
+deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+	some lease in input.facts.presented
+	not holds("begun", lease)
+}
 
 # METADATA
 # title: The presented lease has expired
 # custom:
 #   short_name: expired
 #   remedy: Ask for a new lease.
-deny contains reason.from(rego.metadata.chain(), []) if not all_presented_by("unexpired")
+deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+	some lease in input.facts.presented
+	not holds("unexpired", lease)
+}
 
 # METADATA
 # title: The presented lease was revoked
 # custom:
 #   short_name: revoked
 #   remedy: Find out why it was revoked; then ask for a new lease.
-deny contains reason.from(rego.metadata.chain(), []) if not all_presented_by("unrevoked")
+deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+	some lease in input.facts.presented
+	not holds("unrevoked", lease)
+}
 
 # METADATA
 # title: The presented lease has been used
 # custom:
 #   short_name: used
 #   remedy: Ask for a new lease; each serves one run.
-deny contains reason.from(rego.metadata.chain(), []) if not all_presented_by("unused")
+deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+	some lease in input.facts.presented
+	not holds("unused", lease)
+}
 
 # METADATA
 # title: The presented lease is someone else's
 # custom:
 #   short_name: holder
 #   remedy: Present a lease that was issued to this requester.
-deny contains reason.from(rego.metadata.chain(), []) if not all_presented_by("holder")
+deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+	some lease in input.facts.presented
+	not holds("holder", lease)
+}
 
 # METADATA
 # title: The presented lease is for another intent
 # custom:
 #   short_name: intent
 #   remedy: Present the lease that was issued for this intent.
-deny contains reason.from(rego.metadata.chain(), []) if not all_presented_by("intent")
+deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+	some lease in input.facts.presented
+	not holds("intent", lease)
+}
 
 # METADATA
 # title: The presented lease is for another phase
 # custom:
 #   short_name: phase
 #   remedy: Ask for a lease in this phase.
-deny contains reason.from(rego.metadata.chain(), []) if not all_presented_by("phase")
+deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+	some lease in input.facts.presented
+	not holds("phase", lease)
+}
 
 # METADATA
 # title: The presented lease was decided by another policy
 # custom:
 #   short_name: stale_policy
 #   remedy: Have the intent decided again by the policy that is loaded now, and ask for a new lease.
-deny contains reason.from(rego.metadata.chain(), []) if not all_presented_by("policy")
-
-all_presented_by(check) if {
-	every lease in input.facts.presented {
-		holds(check, lease)
-	}
+deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+	some lease in input.facts.presented
+	not holds("policy", lease)
 }
 
 holds("signature", lease) if lease.signature_valid == true

@@ -8,11 +8,11 @@ import data.cordon.reason
 import data.cordon.rules.matrix
 
 # METADATA
-# description: The most that may be asked for, by limit, with the capabilities asked for and granted.
-ceiling[name] := max(offers) if {
-	some name, base in data.cordon.rules.limits.base
-	offers := {base} | {lifted | some token in matrix.granted; lifted := data.cordon.rules.limits.lifts[token][name]}
-}
+# description: The most that may be asked for, by limit - the base tier, lifted by the capabilities granted.
+ceiling := object.union_n(array.concat(
+	[data.cordon.rules.limits.base],
+	[data.cordon.rules.limits.lifts[token] | some token in matrix.granted],
+))
 
 # METADATA
 # title: The limit is above what the requester's tier has
@@ -51,8 +51,8 @@ under := [sprintf("%s %v < %v", [name, input.intent.limits[name], least]) |
 ]
 
 # METADATA
-# description: The limits the task runs with - what it asked for, within floor and ceiling; the floor where nothing was said.
-granted[name] := min([max([asked, least]), ceiling[name]]) if {
-	some name, least in data.cordon.rules.limits.floor
-	asked := object.get(input, ["intent", "limits", name], least)
-}
+# description: The limits the task runs with - what it asked for; the floor while that is more than it may have.
+granted := input.intent.limits if {
+	all_under
+	all_over
+} else := data.cordon.rules.limits.floor

@@ -30,53 +30,32 @@ deny contains reason.from(rego.metadata.chain(), [row_name]) if not row
 # custom:
 #   short_name: unknown_capability
 #   remedy: Use a capability token of matrix/data.yaml (docs/policies.md lists them).
-deny contains reason.from(rego.metadata.chain(), unknown) if not all_known
-
-all_known if {
-	every token in input.intent.capabilities {
-		capabilities[token]
-	}
+deny contains reason.from(rego.metadata.chain(), [token]) if {
+	some token in input.intent.capabilities
+	not capabilities[token]
 }
-
-unknown := [token | some token in input.intent.capabilities; not capabilities[token]]
 
 # METADATA
 # title: This capability is refused to everyone
 # custom:
 #   short_name: always_refused
 #   remedy: Do without it; the matrix says why it is refused.
-deny contains reason.from(rego.metadata.chain(), refused) if not none_refused
-
-none_refused if {
-	is_array(input.intent.capabilities)
-	count(refused) == 0
-}
-
-refused := [sprintf("%s (%s)", [token, capabilities[token].refused]) |
+deny contains reason.from(rego.metadata.chain(), [token, capabilities[token].refused]) if {
 	some token in input.intent.capabilities
 	capabilities[token].refused != ""
-]
+}
 
 # METADATA
 # title: The matrix does not grant this capability
 # custom:
 #   short_name: not_granted
 #   remedy: Leave the capability out, ask with a persona or in a phase that has it, or have the cell added to matrix/data.yaml.
-deny contains reason.from(rego.metadata.chain(), withheld) if {
+deny contains reason.from(rego.metadata.chain(), [token, row_name]) if {
 	row
-	not none_withheld
-}
-
-none_withheld if {
-	is_array(input.intent.capabilities)
-	count(withheld) == 0
-}
-
-withheld := [sprintf("%s to %s", [token, row_name]) |
 	some token in input.intent.capabilities
-	capabilities[token].refused == ""
 	not token in row.capabilities
-]
+	capabilities[token].refused == ""
+}
 
 # METADATA
 # title: No capability is asked for

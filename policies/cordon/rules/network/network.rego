@@ -27,10 +27,7 @@ covered if {
 #   remedy: Set scope.network to egress and name every endpoint, or leave net:egress out.
 deny contains reason.from(rego.metadata.chain(), []) if not purposeful
 
-purposeful if {
-	is_array(input.intent.capabilities)
-	not "net:egress" in input.intent.capabilities
-}
+purposeful if not "net:egress" in input.intent.capabilities
 
 purposeful if {
 	input.intent.scope.network == "egress"
@@ -42,15 +39,10 @@ purposeful if {
 # custom:
 #   short_name: host_not_plain
 #   remedy: Write the host in lower-case ASCII letters, digits, dots and hyphens, without a dot at the end.
-deny contains reason.from(rego.metadata.chain(), twisted) if not all_plain
-
-all_plain if {
-	every endpoint in input.intent.scope.endpoints {
-		plain(endpoint.host)
-	}
+deny contains reason.from(rego.metadata.chain(), [endpoint.host]) if {
+	some endpoint in input.intent.scope.endpoints
+	not plain(endpoint.host)
 }
-
-twisted := [endpoint.host | some endpoint in input.intent.scope.endpoints; not plain(endpoint.host)]
 
 plain(host) if {
 	count(host) <= 253
@@ -62,14 +54,10 @@ plain(host) if {
 # custom:
 #   short_name: denied
 #   remedy: Leave the endpoint out; metadata services, the host itself and this host's networks are never reachable.
-deny contains reason.from(rego.metadata.chain(), forbidden) if not none_forbidden
-
-none_forbidden if {
-	is_array(input.intent.scope.endpoints)
-	count(forbidden) == 0
+deny contains reason.from(rego.metadata.chain(), [endpoint.host]) if {
+	some endpoint in input.intent.scope.endpoints
+	denied(endpoint.host)
 }
-
-forbidden := [endpoint.host | some endpoint in input.intent.scope.endpoints; denied(endpoint.host)]
 
 denied(host) if {
 	some pattern in data.cordon.rules.network.denylist
@@ -81,19 +69,22 @@ denied(host) if {
 # custom:
 #   short_name: not_allowed
 #   remedy: Use a host, port and protocol of network/data.yaml, or have the endpoint added there.
-deny contains reason.from(rego.metadata.chain(), unlisted) if not none_unlisted
-
-none_unlisted if {
-	is_array(input.intent.scope.endpoints)
-	count(unlisted) == 0
+deny contains reason.from(rego.metadata.chain(), [shown(endpoint)]) if {
+	some endpoint in input.intent.scope.endpoints
+	not judged(endpoint)
 }
 
-unlisted := [sprintf("%s://%s:%v", [endpoint.proto, endpoint.host, endpoint.port]) |
-	some endpoint in input.intent.scope.endpoints
-	plain(endpoint.host)
-	not denied(endpoint.host)
-	not listed(endpoint)
-]
+shown(endpoint) := sprintf("%s://%s:%v", [endpoint.proto, endpoint.host, endpoint.port])
+
+# A host that is denied or not plain has a reason of its own.
+judged(endpoint) if listed(endpoint)
+
+judged(endpoint) if denied(endpoint.host)
+
+judged(endpoint) if {
+	is_string(endpoint.host)
+	not plain(endpoint.host)
+}
 
 listed(endpoint) if {
 	some entry in data.cordon.rules.network.allowlist

@@ -28,6 +28,27 @@ deny contains reason.from(rego.metadata.chain(), []) if not plain_id
 plain_id if regex.match(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`, input.intent.id)
 
 # METADATA
+# title: A part of the request is missing, or there is one that nobody knows
+# description: Other concerns walk these lists and say nothing about one that is not there.
+# custom:
+#   short_name: incomplete
+#   remedy: Build the input with the executor that these policies came with; every key is present.
+deny contains reason.from(rego.metadata.chain(), []) if not complete
+
+complete if {
+	object.keys(input.intent) == {
+		"id", "requester", "persona", "phase", "priority", "capabilities", "commands", "env", "files", "patch", "collect",
+		"scope", "limits",
+	}
+	object.keys(input.intent.scope) == {"read", "write", "network", "endpoints"}
+	object.keys(input.intent.patch) == {"size", "paths"}
+	object.keys(input.facts) == {
+		"reviews", "signatures", "secrets_found", "forbidden_patterns", "budget", "history", "active_leases", "lease",
+		"presented", "host",
+	}
+}
+
+# METADATA
 # title: There is nothing to run, or a command without a program
 # custom:
 #   short_name: no_command
@@ -46,22 +67,14 @@ something_to_run if {
 # custom:
 #   short_name: too_large
 #   remedy: Split the work into several intents, or put data into fewer and smaller files.
-deny contains reason.from(rego.metadata.chain(), over) if not fits
+deny contains reason.from(rego.metadata.chain(), []) if not fits
 
 fits if {
-	every name, bound in bounds {
-		sizes[name] <= bound
-	}
-}
-
-over := [name | some name, bound in bounds; sizes[name] > bound]
-
-sizes := {
-	"commands": count(input.intent.commands),
-	"arguments_bytes": sum([count(argument) | some command in input.intent.commands; some argument in command.argv]),
-	"files": count(input.intent.files),
-	"files_bytes": sum([file.size | some file in input.intent.files]),
-	"patch_bytes": input.intent.patch.size,
-	"collect": count(input.intent.collect),
-	"scope_globs": count(input.intent.scope.read) + count(input.intent.scope.write),
+	count(input.intent.commands) <= bounds.commands
+	sum([count(argument) | some command in input.intent.commands; some argument in command.argv]) <= bounds.arguments_bytes
+	count(input.intent.files) <= bounds.files
+	sum([file.size | some file in input.intent.files]) <= bounds.files_bytes
+	input.intent.patch.size <= bounds.patch_bytes
+	count(input.intent.collect) <= bounds.collect
+	count(input.intent.scope.read) + count(input.intent.scope.write) <= bounds.scope_globs
 }
