@@ -67,6 +67,8 @@ def parse_items(items: Iterable[Any], known: frozenset[str], named: Callable[[st
             found.extend(named(item[1:]))
         elif isinstance(item, str):
             found.append(parse_pattern(item, known))
+        elif isinstance(item, Mapping):
+            found.append(Pattern(group=parse_items(item["any"], known, named), least=0, many=True))
         else:
             found.append(Pattern(group=parse_items(item, known, named), many=True))
     return tuple(found)
