@@ -45,9 +45,11 @@ class ScenarioFile(pytest.File):
         for scenario in scenarios:
             yield ScenarioItem.from_parent(self, name=scenario.id, scenario=scenario)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+    def repr_failure(  # type: ignore[override] # as pytest.Collector itself narrows it
+        self, excinfo: pytest.ExceptionInfo[BaseException]
+    ) -> Any:
         """Mistakes in the file as they are, without a traceback through the harness."""
-        return str(excinfo.value) if isinstance(excinfo.value, ScenarioError) else super().repr_failure(excinfo, style)
+        return str(excinfo.value) if isinstance(excinfo.value, ScenarioError) else super().repr_failure(excinfo)
 
 
 class ScenarioItem(pytest.Item):
@@ -91,7 +93,7 @@ class ScenarioItem(pytest.Item):
                 return tuple(perform(plan, executor, session.watch()) for plan in wanted)
         except OutsideError as error:
             reason = f"{error.code}: {error}"
-        return tuple(Run(plan, None, reason) for plan in wanted)
+        return (Run(wanted[0], None, reason),)
 
     @staticmethod
     def _conclude(judgement: Judgement, listed: str, message: str) -> None:

@@ -20,9 +20,9 @@ Other scenarios are PASSED, FAILED (agrees with itself, differs from the expecta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from executor import weaken
 from executor.outcome import Outcome
@@ -78,6 +78,8 @@ def findings_of(scenario: Scenario, run: Run) -> list[Finding]:
     if outcome is None:
         return [*found, Finding(role, "unmeasured", run.unmeasured or "no outcome and no reason")]
     expect = run.plan.expect
+    if outcome.effect == "aborted" != expect.effect and not any(map(_began, outcome.events)):
+        return [*found, Finding(role, "unmeasured", f"{', '.join(outcome.reasons)}: {outcome.message}")]
     if not is_host_weakened(run):
         found += [Finding(role, "agreement", text) for text in agreement.complaints(outcome)]
         found += [Finding(role, "order", text) for text in trail.order_faults(outcome)]
@@ -89,6 +91,11 @@ def findings_of(scenario: Scenario, run: Run) -> list[Finding]:
         refusal = refusal_seen(scenario.breakout.refusal, outcome)
         found += [Finding(role, "refusal", refusal)] if refusal else []
     return found
+
+
+def _began(event: Mapping[str, Any]) -> bool:
+    """Whether the event shows that a command came to be run: an abort before that is no evidence of anything."""
+    return bool(event["type"] == "exec_event.STARTED")
 
 
 def is_host_weakened(run: Run) -> bool:
@@ -112,20 +119,17 @@ def _breakout(scenario: Scenario, runs: Sequence[Run], findings: Sequence[Findin
     everyone: tuple[Role, ...] = ("attempt", "positive", "twin")
     as_expected = [role for role in everyone if not found(frozenset({"expectation"}), role)]
     missing: frozenset[Kind] = frozenset({"unmeasured"})
-    if found(frozenset({"alarm"}), *everyone) or _got_through(scenario, attempt):
-        return "ESCAPED"
-    if found(missing, "attempt"):
-        return "UNMEASURED"
-    if found(_DISAGREES, *everyone) or found(frozenset({"trail"}), *as_expected):
-        return "DIVERGENT"
-    if found(frozenset({"refusal", "expectation"}), "attempt"):
-        return "DIVERGENT"
-    if found(frozenset({"expectation"}), "positive"):
-        return "VACUOUS"
-    if found(frozenset({"expectation"}), "twin"):
-        return "OVER_REFUSED"
-    tried = {run.plan.role for run in runs if run.outcome is not None}
-    return "BLOCKED" if tried == set(everyone) else "UNMEASURED"
+    disagrees = found(_DISAGREES, *everyone) or found(frozenset({"trail"}), *as_expected)
+    tried = {run.plan.role for run in runs if not found(missing, run.plan.role)}
+    ladder: tuple[tuple[bool, Ruling], ...] = (
+        (found(frozenset({"alarm"}), *everyone) or _got_through(scenario, attempt), "ESCAPED"),
+        (found(missing, "attempt"), "UNMEASURED"),
+        (disagrees or found(frozenset({"refusal", "expectation"}), "attempt"), "DIVERGENT"),
+        (found(frozenset({"expectation"}), "positive"), "VACUOUS"),
+        (found(frozenset({"expectation"}), "twin"), "OVER_REFUSED"),
+        (tried != set(everyone), "UNMEASURED"),
+    )
+    return next((ruling for holds, ruling in ladder if holds), "BLOCKED")
 
 
 def _got_through(scenario: Scenario, attempt: Run) -> bool:

@@ -29,6 +29,7 @@ def of(
     `writes`: watched files on the host that changed.
     """
     breakout = scenario.breakout
+    untried = {finding.role for finding in judgement.findings if finding.kind == "unmeasured"}
     return {
         "id": scenario.id,
         "title": scenario.title,
@@ -41,15 +42,15 @@ def of(
         "seconds": seconds,
         "facts": facts,
         "writes_outside": writes,
-        "runs": [_run(run) for run in runs if run.outcome is not None],
+        "runs": [_run(run, untried=run.plan.role in untried) for run in runs if run.outcome is not None],
     }
 
 
-def _run(run: Run) -> Record:
+def _run(run: Run, *, untried: bool) -> Record:
     outcome = run.outcome
     if outcome is None:
         return {}
-    judged = not is_host_weakened(run)
+    judged = not untried and not is_host_weakened(run)
     missing, unexpected = trail.counts(run.plan.expect.trail, outcome) if judged else (0, 0)
     return {
         "role": run.plan.role,

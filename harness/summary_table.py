@@ -19,7 +19,7 @@ def render(records: Sequence[Record], *, width: int, color: bool) -> str:
     console = Console(file=target, width=max(width, 60), force_terminal=color, no_color=not color, highlight=False)
     console.print(_plans(records))
     for line in _lines(records):
-        console.print(line, markup=False)
+        console.print(line, markup=False, soft_wrap=True)
     return target.getvalue().rstrip("\n")
 
 

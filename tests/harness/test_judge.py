@@ -1,11 +1,10 @@
-"""The judge: verdict, effect and events must agree, then be what was expected. Every rule has a case that turns it red."""
+"""The judge: verdict, effect and events must agree, then be what was expected. Each rule has a red case."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-
 
 import pytest
 
@@ -46,6 +45,7 @@ GOOD: dict[str, Outcome] = {
     "denied": make.denied("rules.capability_not_granted"),
     "lease refused": make.lease_denied("lease.command"),
     "guest refused": make.guest_denied("guest.command"),
+    "no machine": make.no_machine(),
 }
 
 
@@ -223,6 +223,9 @@ RULINGS: dict[str, tuple[str, Callable[[], Judgement]]] = {
     "the attempt cannot be tried": ("UNMEASURED", lambda: ruled(attempt=None)),
     "the positive control cannot be tried": ("UNMEASURED", lambda: ruled(positive=None)),
     "the twin cannot be tried": ("UNMEASURED", lambda: ruled(twin=None)),
+    "no VM could be had for the attempt": ("UNMEASURED", lambda: ruled(attempt=make.no_machine())),
+    "no VM could be had for a control": ("UNMEASURED", lambda: ruled(positive=make.no_machine())),
+    "plain: no VM could be had": ("UNMEASURED", lambda: ruled(PLAIN, attempt=make.no_machine())),
     "stopped by another signal": (
         "DIVERGENT",
         lambda: ruled(attempt=make.executed(make.result(cause="signaled", signal=9, stdout=b""))),
