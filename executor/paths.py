@@ -38,10 +38,16 @@ def runtime_dir() -> Path:
 
 
 def private_dir(path: Path, mode: int = 0o700) -> Path:
-    """Make `path` (and its parents) with `mode`; raises `OutsideError` when it is a link or somebody else's."""
+    """Make `path` (and its parents) with `mode`; raises `OutsideError` when it is a link or somebody else's.
+
+    One that is there gets the bits of `mode` it lacks (whoever came first asked for less, or the umask took them): QEMU's
+    user has to pass through the runtime folder, which OPA's part makes for itself alone.
+    """
     try:
         path.mkdir(mode=mode, parents=True, exist_ok=True)
         found = path.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and mode & ~found.st_mode:
+            path.chmod(stat.S_IMODE(found.st_mode) | mode)
     except OSError as error:
         raise OutsideError(f"cannot make the folder {path}: {error.strerror}") from None
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
