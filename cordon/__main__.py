@@ -41,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words[: _command_index(words)]
     try:
-        return _dispatch(words)
+        try:
+            return _dispatch(words)
+        finally:
+            sys.stdout.flush()  # here, where a reader that has gone is understood, and not at the interpreter's exit
     except KeyboardInterrupt:
         _say("cordon: stopped by Ctrl-C")
         return EXIT_INTERRUPTED
