@@ -9,15 +9,16 @@ do. `Ping` and `PowerOff` are always welcome; `Kill` is welcome when nothing run
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+from _sha256 import sha256  # hashlib would load OpenSSL: 4 MB for one algorithm
+
 from executor.channel import channel_pb2 as pb
 from executor.channel.frame import PROTOCOL
-from executor.guest import cgroup, collecting, compromised, kernel, network, syscalls
+from executor.guest import cgroup, collecting, kernel, network, syscalls
 from executor.guest.capability import Programs
 from executor.guest.errors import DeniedError, FaultError
 from executor.guest.port import Port
@@ -63,7 +64,7 @@ class Agent:
         self._sandbox: Sandbox | None = None
         self._sandboxes = 0
         self.task: Task | None = None
-        self._compromised: compromised.Process | None = None
+        self._compromised: Any = None
 
     def ready(self) -> pb.FromGuest:
         """The `Ready` of this moment. Before `Configure` the boot id is left out: reading it would fix it."""
@@ -153,6 +154,8 @@ class Agent:
             if message.compromised:
                 if "compromised_agent" not in self._weaken:
                     raise DeniedError("guest.compromised_not_enabled", "this VM was not weakened for it")
+                from executor.guest import compromised  # noqa: PLC0415 - drills only
+
                 process = self._compromised = compromised.Process(list(message.argv))
             else:
                 request = sandbox.check(message)
@@ -214,7 +217,7 @@ class Agent:
 
 def _agent_digest() -> str:
     with open("/agent/manifest.json", "rb") as manifest:  # noqa: PTH123 - pathlib costs 60 ms of boot
-        return hashlib.sha256(manifest.read()).hexdigest()
+        return sha256(manifest.read()).hexdigest()
 
 
 def set_up() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import struct
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,6 +16,7 @@ from typing import Any, Final
 from executor.guest import kernel
 from executor.guest.cgroup import Group
 from executor.guest.errors import FaultError
+from executor.guest.workspace import remove_tree
 
 CRUN: Final = "/usr/bin/crun"
 STATE: Final = "/run/crun"
@@ -118,4 +118,4 @@ class Container:
                 os.close(end)
         self.group.remove()
         for folder in (f"{STATE}/{self._id}", self._bundle):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)

@@ -9,7 +9,6 @@ import json
 import os
 import select
 import sys
-import traceback
 from typing import Any, Final
 
 from executor.guest import fastpb
@@ -42,6 +41,8 @@ def main() -> int:
         _last_words(channel, error.code, str(error))
         return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, the host is told and the VM ends
+        import traceback  # noqa: PLC0415 - the last thing that happens here
+
         traceback.print_exc()
         _last_words(channel, "guest.bug", f"{type(error).__name__}: {error}")
         return 1
