@@ -40,7 +40,7 @@ def runtime_dir() -> Path:
 def private_dir(path: Path, mode: int = 0o700) -> Path:
     """Make `path` (and its parents) with `mode`; raises `OutsideError` when it is a link or somebody else's.
 
-    One that is there gets the bits of `mode` it lacks (whoever came first asked for less, or the umask took them): QEMU's
+    One that is there gets the bits of `mode` it lacks (who came first asked for less, or the umask took them): QEMU's
     user has to pass through the runtime folder, which OPA's part makes for itself alone.
     """
     try:

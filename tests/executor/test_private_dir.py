@@ -1,4 +1,4 @@
-"""Folders of ours: made with the mode asked for, widened when a later user of them needs more, never taken from others."""
+"""Folders of ours: made with the mode asked for, widened when a later user needs more, never taken from others."""
 
 from __future__ import annotations
 
