@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-# libvirt reads this once, while it is imported: its warnings about guests we killed ourselves are not for a terminal.
-os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:stderr")
+# libvirt reads this once, while it is imported. What goes wrong reaches us as exceptions; its own log is not for a terminal.
+os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null")
 
 import libvirt
 
