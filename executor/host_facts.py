@@ -21,7 +21,7 @@ def measure(disk: Path, vms_running: int) -> Host:
     cores = os.cpu_count() or 1
     busy = min(cores, os.getloadavg()[0])
     return Host(
-        mem_free_mb=_available_memory() // _MB,
+        mem_free_mb=available_memory() // _MB,
         cpu_free_percent=round(100 * (cores - busy) / cores),
         disk_free_mb=free.f_bavail * free.f_frsize // _MB,
         vms_running=vms_running,
@@ -29,7 +29,7 @@ def measure(disk: Path, vms_running: int) -> Host:
     )
 
 
-def _available_memory() -> int:
+def available_memory() -> int:
     """Bytes the kernel believes can be had without swapping; 0 when it does not say: then the policy refuses."""
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):

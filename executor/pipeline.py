@@ -150,7 +150,7 @@ class Pipeline:
         trail.vm_id = machine.name
         if machine.boot.boot_ns:
             trail.timed("vm.boot", machine.boot.boot_ns, "guest")
-            trail.emit("vm_event.READY", "cp20", {"kernel": machine.boot.kernel, "agent": machine.boot.agent_digest})
+        trail.emit("vm_event.READY", "cp20", {"kernel": machine.boot.kernel, "agent": machine.boot.agent_digest})
         trail.timed("vm.acquire", took - machine.boot.boot_ns)
         trail.emit("vm_event.ACQUIRED", "cp20", {"weakened": sorted(weaken)})
 

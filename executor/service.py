@@ -12,7 +12,6 @@ from executor.api import Engine, Request
 from executor.budget import Budget
 from executor.clock import Clock, SystemClock
 from executor.domain import VmHost, choose_engine
-from executor.domain.cold import ColdProvider
 from executor.domain.engine import EngineVerdict
 from executor.errors import InvalidInputError, MisuseError
 from executor.governance import Governance
@@ -25,6 +24,7 @@ from executor.outcome import Outcome
 from executor.paths import cache_dir, private_dir, runtime_dir, state_dir
 from executor.pipeline import Pipeline
 from executor.policy import PolicyEngine
+from executor.pool import WarmProvider
 from executor.run_record import RunRecord
 from executor.sentinel import patterns
 from executor.sentinel.review import Sentinel
@@ -124,7 +124,7 @@ def _loaded(log: SvfLog) -> Callable[[str, Mapping[str, Any]], None]:
 
 def _machines(
     engine: Wanted, clock: Clock, progress: Callable[[str], None], resources: ExitStack
-) -> tuple[ColdProvider, dict[str, Any]]:
+) -> tuple[WarmProvider, dict[str, Any]]:
     gold = ensure_gold_image(progress)
     agent = ensure_agent_disk()
     host = VmHost(gold, agent, runtime=runtime_dir(), cache=cache_dir(), clock=clock)
@@ -139,7 +139,11 @@ def _machines(
         "digests": {"image": gold.digest, "agent": agent.digest},
     }
     console = os.environ.get("CORDON_DEBUG_CONSOLE") == "1"
-    return ColdProvider(host, verdict.engine, clock, debug_console=console), facts
+    provider = WarmProvider(host, verdict.engine, clock, debug_console=console, say=progress)
+    resources.callback(provider.close)
+    provider.warm_up()
+    facts["figures"] = {"cold_boot_ns": provider.cold_boot_ns}
+    return provider, facts
 
 
 def _keys(state: Path, clock: Clock, *, drill: bool) -> KeyStore:

@@ -12,7 +12,7 @@ from executor.clock import Clock
 from executor.domain.artifacts import Artifacts, publish
 from executor.domain.hypervisor import QEMU_USER, Hypervisor
 from executor.domain.rundir import Reaped, RunDir, reap_dead
-from executor.domain.vm import Vm, VmSettings
+from executor.domain.vm import Source, Vm, VmSettings
 from executor.errors import OutsideError
 from executor.image import AgentDisk, GoldImage
 
@@ -55,9 +55,11 @@ class VmHost:
         """The run directory: sockets, overlays, libvirt's files."""
         return self._run.path
 
-    def create(self, settings: VmSettings) -> Vm:
-        """A VM that is defined and paused, not yet running. Raises `HypervisorError`."""
-        vm = Vm(self.hypervisor, self.artifacts, self._run.path, self._owner, self._clock, settings, self._forget)
+    def create(self, settings: VmSettings, source: Source | None = None) -> Vm:
+        """A paused VM; a clone of `source` where given. Raises `HypervisorError`, leaving nothing."""
+        vm = Vm(
+            self.hypervisor, self.artifacts, self._run.path, self._owner, self._clock, settings, self._forget, source
+        )
         with self._lock:
             if self._closed:
                 vm.destroy()

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-# libvirt reads this once, while it is imported. What goes wrong reaches us as exceptions; its own log is not for a terminal.
+# libvirt reads this once, while it is imported. What goes wrong reaches us as exceptions, not as lines on a terminal.
 os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null")
 
 import libvirt
@@ -131,6 +131,28 @@ class Hypervisor:
             domain.resume()
         except libvirt.libvirtError as error:
             raise HypervisorError(f"libvirt cannot resume {domain.name()}: {error.get_error_message()}") from None
+
+    def restore_paused(self, save: Path, name: str) -> libvirt.virDomain:
+        """The domain saved in `save`, which now says `name`, paused. Raises `HypervisorError`."""
+        try:
+            self._live().restoreFlags(str(save), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
+            return self._live().lookupByName(name)
+        except libvirt.libvirtError as error:
+            raise HypervisorError(f"libvirt cannot restore a clone: {error.get_error_message()}") from None
+
+    def save(self, domain: libvirt.virDomain, path: Path) -> None:
+        """Write a domain's memory and devices to `path`, ending it. Raises `HypervisorError`."""
+        try:
+            domain.save(str(path))
+        except libvirt.libvirtError as error:
+            raise HypervisorError(f"libvirt cannot save a machine: {error.get_error_message()}") from None
+
+    def look(self, domain: libvirt.virDomain) -> tuple[str, int]:
+        """A live domain's XML and the CPU time it has used, in nanoseconds. Raises `HypervisorError`."""
+        try:
+            return domain.XMLDesc(), int(domain.info()[4])
+        except libvirt.libvirtError as error:
+            raise HypervisorError(f"a domain is gone: {error.get_error_message()}") from None
 
     def destroy(self, domain: libvirt.virDomain) -> None:
         """End a domain at once; one that is already gone is fine. Raises `HypervisorError` when it stays.

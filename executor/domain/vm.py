@@ -8,10 +8,14 @@ import secrets
 import shutil
 import threading
 import uuid
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
+
+import libvirt
 
 from executor.channel.channel_pb2 import Ready
 from executor.channel.host import GuestChannel
@@ -44,6 +48,17 @@ class VmSettings:
     debug_console: bool = False
 
 
+class Source(Protocol):
+    """A saved machine to be born from, instead of booting; see `executor.pool.golden.Golden`."""
+
+    @property
+    def overlay(self) -> Path:
+        """The overlay that belongs to the saved memory."""
+
+    def as_clone(self, name: str, uuid: str, run: str) -> AbstractContextManager[Path]:
+        """The save file under this name, for the time of the restore."""
+
+
 class Vm:
     """A transient domain with its overlay and channel. `destroy` may be called from any thread, any number of times."""
 
@@ -56,8 +71,12 @@ class Vm:
         clock: Clock,
         settings: VmSettings,
         on_destroyed: Callable[[Vm], None],
+        source: Source | None = None,
     ) -> None:
-        """Define the domain paused. Raises `HypervisorError`; nothing is left then."""
+        """Define the domain paused, restored from `source` where there is one.
+
+        Raises `HypervisorError`; nothing is left then.
+        """
         self.name = f"vm-{secrets.token_hex(4)}"
         self.settings = settings
         self.ready: Ready | None = None
@@ -68,18 +87,22 @@ class Vm:
         self._lock = threading.Lock()
         self._destroyed = False
         self._session: GuestSession | None = None
-        self._domain = None
+        self._domain: libvirt.virDomain | None = None
         try:
-            self._spec = self._lay_out(artifacts, owner)
-            self._domain = hypervisor.create_paused(domain_xml(self._spec))
+            self._spec = self._lay_out(artifacts, owner, source.overlay if source else artifacts.overlay_template)
+            if source is None:
+                self._domain = hypervisor.create_paused(domain_xml(self._spec))
+            else:
+                with source.as_clone(self.name, self._spec.uuid, run.name) as save:
+                    self._domain = hypervisor.restore_paused(save, self.name)
         except BaseException:
             self.destroy()
             raise
 
-    def _lay_out(self, artifacts: Artifacts, owner: tuple[int, int] | None) -> DomainSpec:
+    def _lay_out(self, artifacts: Artifacts, owner: tuple[int, int] | None, template: Path) -> DomainSpec:
         self._folder.mkdir(mode=0o711)
         overlay = self._folder / "overlay.qcow2"
-        shutil.copyfile(artifacts.overlay_template, overlay)
+        shutil.copyfile(template, overlay)
         overlay.chmod(0o600)
         console = self._folder / "console.log" if self.settings.debug_console else None
         if console:
@@ -106,19 +129,50 @@ class Vm:
         )
 
     def start(self, *, boot_ns: int = BOOT_NS) -> None:
-        """Let the VM boot and wait for its agent. Raises `GuestLostError`, with the console's end if there is one."""
-        if self._domain is None:
-            raise GuestLostError(f"{self.name} is destroyed")
-        now = self._clock.monotonic_ns()
-        channel = GuestChannel.connect(self._spec.channel, self._clock, deadline_ns=now + CONNECT_NS)
-        self._session = GuestSession(channel, self._clock)
-        self._hypervisor.resume(self._domain)
+        """Let the VM run and wait for its agent. Raises `GuestLostError`, with the console's end if there is one."""
+        self.resume()
         try:
-            self.ready = self._session.wait_ready(self._clock.monotonic_ns() + boot_ns)
+            self.ready = self.session.wait_ready(self._clock.monotonic_ns() + boot_ns)
         except GuestLostError as error:
             raise GuestLostError(
                 f"{self.name} ({self.settings.engine}) did not boot: {error}{self._last_words()}"
             ) from None
+
+    def resume(self) -> None:
+        """Connect the channel and let the VM run: from here on it can be talked to."""
+        deadline = self._clock.monotonic_ns() + CONNECT_NS
+        channel = GuestChannel.connect(self._spec.channel, self._clock, deadline_ns=deadline)
+        self._session = GuestSession(channel, self._clock)
+        self._hypervisor.resume(self._live())
+
+    def run_unconnected(self) -> None:
+        """Let the VM run without a host on its channel: its agent waits there, and can be saved."""
+        self._hypervisor.resume(self._live())
+
+    def port_state(self) -> tuple[bool, int]:
+        """Whether the agent has opened its port, and the CPU time the VM has used, in nanoseconds."""
+        xml, cpu_ns = self._hypervisor.look(self._live())
+        states = [node.get("state") for node in ET.fromstring(xml).iterfind("devices/channel/target")]  # noqa: S314 - libvirt's own
+        return states == ["connected"], cpu_ns
+
+    def save(self, path: Path) -> None:
+        """Write the VM's memory and devices to `path`; the VM is gone afterwards."""
+        self._hypervisor.save(self._live(), path)
+
+    @property
+    def uuid(self) -> str:
+        """The domain's uuid."""
+        return self._spec.uuid
+
+    @property
+    def overlay(self) -> Path:
+        """The VM's disk."""
+        return self._spec.overlay
+
+    def _live(self) -> libvirt.virDomain:
+        if self._domain is None or self._destroyed:
+            raise GuestLostError(f"{self.name} is destroyed")
+        return self._domain
 
     def acquire(self, weaken: Iterable[str] = ()) -> Ready:
         """Give the VM its identity, fresh entropy and the time; only the guest's own controls reach it."""
