@@ -137,7 +137,7 @@ class Lease:
         return (command.argv if isinstance(command, Command) else command) in self.scope.commands_allowlist
 
     def _signed_part(self) -> dict[str, Any]:
-        raw = {field.name: getattr(self, field.name) for field in fields(self)}
+        raw = _plain(self)
         del raw["cosigners"], raw["sig"]
         raw["scope"] = _plain(self.scope)
         raw["limits"] = _plain(self.limits)
@@ -184,7 +184,12 @@ def parse_moment(text: str) -> int:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return {field.name: _listed(getattr(value, field.name)) for field in fields(value)}
+
+
+def _listed(value: Any) -> Any:
+    """Tuples as lists, all the way down: what a JSON reader would have answered."""
+    return [_listed(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _explain(raw: Any) -> str:
