@@ -11,6 +11,7 @@ import json
 import os
 import select
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -39,6 +40,16 @@ FLAGS: Final = (
 """The last one keeps a page from reaching any host: what the report shows must be in the file."""
 TIMEOUT_S: Final = 60.0
 _POLL_S: Final = 0.05
+_LAUNCH: Final = """\
+import os, sys
+reader, writer = os.dup(int(sys.argv[1])), os.dup(int(sys.argv[2]))
+os.dup2(reader, 3)
+os.dup2(writer, 4)
+os.set_inheritable(3, True)
+os.set_inheritable(4, True)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium wants the protocol on descriptors 3 and 4: moved there in the child, where nothing else can be in the way."""
 
 
 class Browser:
@@ -55,10 +66,9 @@ class Browser:
         flags = [*FLAGS, f"--user-data-dir={self._folder.name}", f"--window-size={width},{height}"]
         flags += ["--no-sandbox"] if os.geteuid() == 0 else []
         self._log = (Path(self._folder.name) / "log").open("wb")
-        # The protocol is spoken on descriptors 3 and 4; a shell moves them there without touching ours.
-        script = f'exec 3<&{command_read} 4>&{answer_write} && exec "$0" "$@"'
+        ends = (str(command_read), str(answer_write))
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", script, str(program), *flags, "about:blank"],
+            [sys.executable, "-I", "-S", "-c", _LAUNCH, *ends, str(program), *flags, "about:blank"],
             pass_fds=(command_read, answer_write),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -141,14 +151,18 @@ class Browser:
 
     def _call(self, method: str, *, session: str | None = "", **parameters: Any) -> dict[str, Any]:
         self._number += 1
-        message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
+        number = self._number
+        message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
         if session is not None:
             message["sessionId"] = session or self._session
-        os.write(self._write, json.dumps(message).encode() + b"\0")
+        try:
+            os.write(self._write, json.dumps(message).encode() + b"\0")
+        except BrokenPipeError:
+            raise ReportError(f"the browser ended: {self._last_words()}") from None
         deadline = time.monotonic() + TIMEOUT_S
         while True:
             answer = self._receive(deadline)
-            if answer.get("id") == self._number:
+            if answer.get("id") == number:
                 if "error" in answer:
                     raise ReportError(f"the browser refused {method}: {answer['error'].get('message')}")
                 result: dict[str, Any] = answer["result"]

@@ -56,10 +56,18 @@ def remote_sockets(root: int) -> frozenset[str]:
 
 def _socket_inodes(pid: int) -> set[str]:
     try:
-        links = [str(link.readlink()) for link in (PROC / str(pid) / "fd").iterdir()]
+        entries = list((PROC / str(pid) / "fd").iterdir())
     except OSError:
         return set()
-    return {link[8:-1] for link in links if link.startswith("socket:[")}
+    found = set()
+    for entry in entries:
+        try:
+            target = str(entry.readlink())
+        except OSError:
+            continue  # closed meanwhile, as the listing's own descriptor always is
+        if target.startswith("socket:["):
+            found.add(target[8:-1])
+    return found
 
 
 def _loopback(address: str) -> bool:

@@ -1,0 +1,101 @@
+"""The report: made by Allure's command line, opened in a real browser, every scenario found, no guest markup alive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import drills, report
+from harness.browser import Browser
+from harness.errors import ReportError
+from harness.report_check import check
+
+
+def test_no_results_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    """Allure would call an empty report good; this does not."""
+    with pytest.raises(ReportError, match="there are no Allure results in .*; run `tox -e drills` first"):
+        report.generate(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.report
+def test_a_browser_finds_every_scenario_and_runs_no_guest_script(project: Any, tmp_path: Path) -> None:
+    """One HTML file shows red and green scenarios by title; guest text with markup stays text; a missing one is told."""
+    project.write("a.yaml", project.hello("one"), project.hello("evil", argv="[evil]"), project.attempt)
+    project.run("--alluredir=results")
+    titles = drills.titles(project.path / "results")
+    assert sorted(titles) == ["An attempt", "Scenario evil", "Scenario one"]
+    index = report.generate(project.path / "results", tmp_path / "out", history=tmp_path / "history.jsonl")
+    assert index.name == "index.html"
+    seen = check(index, titles, screenshots=tmp_path / "shots")
+    assert (sorted(seen.found), seen.missing, seen.dialogs) == (sorted(titles), (), ())
+    assert (tmp_path / "shots/front.png").read_bytes()[:4] == b"\x89PNG"
+    assert check(index, ["An attempt", "Scenario one", "Scenario gone"]).missing == ("Scenario gone",)
+    with pytest.raises(ReportError, match="does not count 2 scenarios"):
+        check(index, titles[:2])
+
+
+@pytest.mark.report
+def test_the_browser_notices_script_that_runs(tmp_path: Path) -> None:
+    """The check that no guest script runs can fail: a page that opens a dialog is noticed."""
+    page = tmp_path / "page.html"
+    page.write_text("<title>x</title><p>hello</p><script>setTimeout(() => {alert('ran'); done = 1}, 0)</script>")
+    with Browser() as browser:
+        browser.open(page.as_uri())
+        browser.wait_until("window.done === 1")
+        assert browser.dialogs == ["ran"]
+        assert "hello" in browser.text()
+        with pytest.raises(ReportError, match="the page threw"):
+            browser.evaluate("no_such_thing()")
+        with pytest.raises(ReportError, match="did not come to"):
+            browser.wait_until("false", timeout_s=0.2)
+
+
+@pytest.mark.report
+def test_the_browser_reaches_no_host(tmp_path: Path) -> None:
+    """A page that loads something from elsewhere gets nothing: what the report shows must be in the file."""
+    page = tmp_path / "page.html"
+    page.write_text("<title>x</title><img src='http://example.invalid/x.png' onerror='failed = 1'>")
+    with Browser() as browser:
+        browser.open(page.as_uri())
+        browser.wait_until("window.failed === 1", timeout_s=20)
+
+
+def test_cleaning_keeps_the_history(tmp_path: Path) -> None:
+    """Everything of the last run goes but what is kept between runs; a link is removed, not followed."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("")
+    build = tmp_path / "drills"
+    (build / "report").mkdir(parents=True)
+    (build / "report/index.html").write_text("")
+    (build / "link").symlink_to(outside)
+    (build / "history.jsonl").write_text("{}\n")
+    drills.clean(build)
+    assert [path.name for path in build.iterdir()] == ["history.jsonl"]
+    assert (outside / "file").exists()
+
+
+GOOD = {
+    "scenarios": {"passed": 1},
+    "attempts": {"escaped": 0, "vacuous": 0, "divergent": 0, "over_refused": 0},
+    "writes_outside": 0,
+    "svf": {"missing": 0, "unexpected": 0},
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "fault"),
+    [
+        ("scenarios", "passed", 0, "no scenario passed"),
+        ("attempts", "escaped", 1, "1 break-out attempt(s) escaped"),
+        ("attempts", "over_refused", 2, "2 break-out attempt(s) over_refused"),
+        ("svf", "missing", 1, "events: 1 missing, 0 unexpected"),
+    ],
+)
+def test_faults_in_the_summary_make_a_run_red(part: str, name: str, value: int, fault: str) -> None:
+    """Whatever pytest said, these figures must be zero, and something must have passed."""
+    assert drills.faults(GOOD) == []
+    assert drills.faults({**GOOD, part: {**GOOD[part], name: value}}) == [fault]  # type: ignore[dict-item] # all are dicts
+    assert drills.faults({**GOOD, "writes_outside": 3}) == ["3 write(s) outside the sandbox"]
