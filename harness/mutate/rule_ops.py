@@ -82,10 +82,11 @@ def every_to_some(view: RuleView, node: Node) -> Iterator[Change]:
         return
     brace = len(node.text) - len(after.lstrip())
     one_line = "\n" not in node.text[brace:]
+    bare = view.module.source.text[: node.start].rstrip().endswith("if")  # a body without braces needs them now
     edits = [
-        Edit(node.start, node.start + len("every"), "some"),
+        Edit(node.start, node.start + len("every"), "{ some" if bare else "some"),
         Edit(node.start + brace, node.start + brace + 1, ";" if one_line else ""),
-        Edit(node.end - 1, node.end, ""),
+        *([] if bare else [Edit(node.end - 1, node.end, "")]),
     ]
     yield view.change("every-to-some", node, edits, "one element is enough where every one was asked for")
 

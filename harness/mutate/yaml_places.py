@@ -94,6 +94,8 @@ def _removal(source: Source, node: yaml.CollectionNode, parts: list[_Part], numb
     part = parts[number]
     if len(parts) == 1:
         empty = "{}" if isinstance(node, yaml.MappingNode) else "[]"
+        if isinstance(node, yaml.SequenceNode) and not node.flow_style and len(part.path) > 1:
+            empty = f" {empty}"  # a block list may begin in its key's column, what replaces it may not
         return Edit(node.start_mark.index, _end(node), empty)
     if node.flow_style:
         if number + 1 < len(parts):

@@ -75,7 +75,7 @@ def question(raw: Any, approvals: Sequence[str], *, now_s: int) -> Question:
 
 
 def assumed_facts(approvals: Sequence[str]) -> Facts:
-    """Facts where everyone in `approvals` has approved it (reviewers: passed it), nothing was found, the host is idle."""
+    """Facts where everyone in `approvals` has approved (reviewers: passed), nothing was found, and the host is idle."""
     reviews = tuple(Review(name, "PASS") for name in approvals if name in REVIEWERS)
     signatures = tuple(Signature(name, name, f"assumed-{name}", valid=True) for name in approvals)
     return replace(Facts(), reviews=reviews, signatures=signatures)

@@ -1,0 +1,5 @@
+package base
+
+limit := 3
+
+ready if input.count <= limit

@@ -1,0 +1,5 @@
+package top
+
+import data.base
+
+open if base.ready
