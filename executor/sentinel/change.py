@@ -57,8 +57,8 @@ def read_change(patch: str) -> Change:
         raise InvalidInputError(f"patch: {str(error)[:200]!r}") from None
     except (ValueError, IndexError, TypeError, AttributeError) as error:  # what odd headers have got out of it
         raise InvalidInputError(f"patch: not a unified diff ({type(error).__name__})") from None
-    if not len(parsed):
-        raise InvalidInputError("patch: no file header and hunk of a unified diff in it")
+    if not parsed or any(not file and file.patch_info is None for file in parsed):
+        raise InvalidInputError("patch: no file header and hunk of a unified diff in it, or a header without a hunk")
     inside: set[int] = set()
     added = []
     for file in parsed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from executor.clock import ManualClock
 from executor.errors import InvalidInputError
 from executor.intent import Command, FileIn, Intent
 from executor.sentinel import Review, Sentinel, approval, patterns
@@ -94,6 +96,7 @@ def test_text_around_the_hunks_is_read_too(sentinel: Sentinel) -> None:
         ("--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n+short\n", "patch.unreadable"),
         ("+++ b/x\n@@ -0,0 +1 @@\n+x\n", "patch.unreadable"),
         ("@@ -0,0 +1 @@\n+x\n", "patch.unreadable"),
+        ("--- a/x\n+++ b/x\n1i\n!id\n.\nw\n", "patch.unreadable"),
         ("diff --git a/p.png b/p.png\nindex 1..2 100644\nGIT binary patch\nliteral 1\nKcmZ\n", "patch.binary"),
         ("diff --git a/p.png b/p.png\nBinary files a/p.png and b/p.png differ\n", "patch.binary"),
     ],
@@ -106,11 +109,16 @@ def test_a_patch_that_cannot_be_read_fails(sentinel: Sentinel, patch: str, rule:
 
 @given(patch=st.text(alphabet="+- @,019ab/\n\t\\", max_size=120) | st.text(max_size=60))
 def test_any_text_as_a_patch_gets_a_verdict(patch: str) -> None:
-    """The review never raises for what an intent holds; text that is no diff is unreadable, not passed."""
-    review = Sentinel(patterns=PatternRules(()), scanner=FixedScanner()).review(replace(INTENT, patch=patch))
-    assert review.verdict == ("PASS" if not patch or "@@" in patch or "diff --git" in patch else "FAIL") or (
-        review.verdict == "FAIL" and review.findings[0].rule.startswith("patch.")
-    )
+    """The review never raises for what an intent holds; only what names files or hunks can pass for a diff."""
+    scanner = FixedScanner()
+    review = Sentinel(patterns=PatternRules(()), scanner=scanner).review(replace(INTENT, patch=patch))
+    assert review.verdict in {"PASS", "FAIL"}
+    if patch and not any(mark in patch for mark in ("@@ ", "diff --git ")):
+        assert [item.rule for item in review.findings] == ["patch.unreadable"]
+    kept = {line for document in scanner.documents[1:] for line in document.decode().split("\n")}
+    assert {line[1:] for line in patch.split("\n") if line.startswith("+") and line[1:]} <= kept | {
+        item[1:] for item in kept
+    }
 
 
 @given(lines=st.lists(st.sampled_from(["+one", "+", "-two", " three", "+--- a/x", "+@@ -1 +1 @@"]), min_size=1))
@@ -159,6 +167,32 @@ def test_a_broken_scanner_process_is_an_error_and_is_replaced(kind: str) -> None
         assert scanner._child is None
     scanner.close()
     scanner.close()
+
+
+class HastyClock(ManualClock):
+    """An hour goes by whenever somebody looks."""
+
+    def monotonic_ns(self) -> int:
+        """The time, and on."""
+        self.advance(3600)
+        return self.ns
+
+
+def test_a_hanging_scanner_is_given_up() -> None:
+    """A child that never answers costs its deadline and no more, and is gone afterwards."""
+    silent = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    scanner = KingfisherScanner(command=silent, clock=HastyClock())
+    with pytest.raises(ScannerError, match="in time"):
+        scanner.scan(b"document")
+    assert scanner._child is None
+
+
+def test_threads_share_one_scanner(scanner: KingfisherScanner) -> None:
+    """Answers do not get mixed up: each thread learns of its own document."""
+    texts = [b"\n" * number + TOKEN.encode() for number in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(scanner.scan, texts))
+    assert [hits[0].line for hits in found] == list(range(1, 41))
 
 
 def test_a_killed_scanner_process_is_replaced(scanner: KingfisherScanner) -> None:
