@@ -1,6 +1,7 @@
 """Leases: signed permission to run exactly these commands, once, until a moment."""
 
 from executor.lease.admission import AGENT_COSIGNERS, MAX_LIFETIME_S, Facts, VerifiedLease, admit
+from executor.lease.announce import announce_ends
 from executor.lease.authority import Cosigning, LeaseAuthority, LeaseVerifier, intent_digest
 from executor.lease.document import Cosigner, Lease, LeaseLimits, LeaseScope, LeaseSignature, parse_lease
 from executor.lease.record import LeaseRecord
@@ -28,6 +29,7 @@ __all__ = [
     "Running",
     "VerifiedLease",
     "admit",
+    "announce_ends",
     "intent_digest",
     "parse_lease",
 ]

@@ -1,0 +1,145 @@
+"""`cordon keys`: make, list, rotate, register and retire keys. Private keys are never printed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from cordon.terminal import print_json, table
+from executor.clock import SystemClock, rfc3339
+from executor.keys import ROLES, KeyRing, KeyStore, parse_role
+from executor.paths import state_dir
+from executor.svf import SvfLog
+
+HELP: Final = "make, list, rotate, register and retire signing keys"
+AGENTS: Final = ("cp14", "cp18")
+"""Agents whose cosigning keys are made together with the issuer's."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("init", help="make the issuer's first key and those of cp14 and cp18")
+    listing = actions.add_parser("list", help="show every key and when the next rotation is due")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    actions.add_parser("rotate", help="sign with a new key; the current one stays trusted, the one before is retired")
+    register = actions.add_parser("register", help="register a cosigner's public key, or make one that is kept here")
+    register.add_argument("role", choices=ROLES)
+    register.add_argument("holder", help="whose key it is, for example ada, cp14, architect")
+    source = register.add_mutually_exclusive_group(required=True)
+    source.add_argument("--public", metavar="HEX", help="64 hex digits; the private key stays with its holder")
+    source.add_argument(
+        "--generate", action="store_true", help="make a key; its private half is kept in the key folder"
+    )
+    retire = actions.add_parser("retire", help="trust a key no longer")
+    retire.add_argument("kid", help="key id, from `cordon keys list`")
+    parser.epilog = (
+        "examples:\n  cordon keys init\n  cordon keys list --json\n  cordon keys rotate\n"
+        "  cordon keys register human ada --public 3d40...660c\n\nEvery change is recorded in the audit trail before it is made."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one action."""
+    store = KeyStore(state_dir(), SystemClock())
+    actions: dict[str, Callable[[argparse.Namespace, KeyStore], None]] = {
+        "init": _init,
+        "list": _list,
+        "rotate": _rotate,
+        "register": _register,
+        "retire": _retire,
+    }
+    actions[args.action](args, store)
+    return 0
+
+
+class _Later:
+    """Holds the events of the first keys until there is a key to sign the trail's head with."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, dict[str, Any]]] = []
+
+    def emit(self, kind: str, actor: str, *, data: Mapping[str, Any] | None = None) -> None:
+        """Keep one event."""
+        self.events.append((kind, actor, dict(data or {})))
+
+
+def _init(_: argparse.Namespace, store: KeyStore) -> None:
+    later = _Later()
+    trust = store.init(later)
+    for agent in AGENTS:
+        store.create("agent", agent, later)
+    with _trail(store) as log:
+        for kind, actor, data in later.events:
+            log.emit(kind, actor, data=data)
+    sys.stdout.write(f"issuer key {trust.current.kid}; rotation is due {rfc3339(trust.rotation_due_ns())[:10]}\n")
+
+
+def _list(args: argparse.Namespace, store: KeyStore) -> None:
+    ring = store.ring()
+    due_ns = ring.trust.rotation_due_ns()
+    overdue = SystemClock().now_ns() >= due_ns
+    rows = _rows(ring)
+    if args.json:
+        print_json({"keys": rows, "rotation_due": rfc3339(due_ns), "rotation_overdue": overdue})
+        return
+    table(["kid", "role", "holder", "state", "since"], [list(row.values())[:5] for row in rows])
+    if overdue:
+        sys.stderr.write(f"cordon: rotation was due on {rfc3339(due_ns)[:10]}: run `cordon keys rotate`\n")
+
+
+def _rows(ring: KeyRing) -> list[dict[str, str]]:
+    trusted = [("current", ring.trust.current), *([("previous", ring.trust.previous)] if ring.trust.previous else [])]
+    rows = [
+        {
+            "kid": key.kid,
+            "role": "issuer",
+            "holder": "cp20",
+            "state": state,
+            "since": rfc3339(key.since_ns),
+            "public": key.public.hex(),
+        }
+        for state, key in trusted
+    ]
+    rows += [
+        {
+            "kid": key.kid,
+            "role": key.role,
+            "holder": key.holder,
+            "state": "retired" if key.retired_ns else "registered",
+            "since": rfc3339(key.retired_ns or key.registered_ns),
+            "public": key.public.hex(),
+        }
+        for key in ring.registered.values()
+    ]
+    empty = {"role": "issuer", "holder": "cp20", "state": "retired", "since": "", "public": ""}
+    return [*rows, *({"kid": kid, **empty} for kid in sorted(ring.retired))]
+
+
+def _rotate(_: argparse.Namespace, store: KeyStore) -> None:
+    with _trail(store) as log:
+        done = store.rotate(log)
+    retired = f", {done.retired} is retired" if done.retired else ""
+    sys.stdout.write(f"current key {done.current}; {done.previous} stays trusted for verifying{retired}\n")
+
+
+def _register(args: argparse.Namespace, store: KeyStore) -> None:
+    role = parse_role(args.role)
+    with _trail(store) as log:
+        if args.generate:
+            key = store.create(role, args.holder, log)
+        else:
+            key = store.register(role, args.holder, args.public, log)
+    sys.stdout.write(f"{key.kid} {key.role} {key.holder} {key.public.hex()}\n")
+
+
+def _retire(args: argparse.Namespace, store: KeyStore) -> None:
+    with _trail(store) as log:
+        store.retire(args.kid, log)
+    sys.stdout.write(f"{args.kid} is retired\n")
+
+
+def _trail(store: KeyStore) -> SvfLog:
+    return SvfLog.open(state_dir() / "logs" / "svf_audit", SystemClock(), store.issuer())
