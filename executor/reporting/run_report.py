@@ -74,9 +74,13 @@ def publish(
     return Published(paths, hashlib.sha256(text).hexdigest(), outcome.effect)
 
 
-def dumps(value: Any) -> bytes:
-    """JSON, indented, ASCII only: a terminal that shows the file is not acted on."""
-    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("ascii")
+def dumps(value: Mapping[str, Any]) -> bytes:
+    """JSON with one field to a line, ASCII only: a terminal that shows the file is not acted on.
+
+    Not indented deeper: the library's indenting encoder is Python and took two thirds of a report's time.
+    """
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(value[name], sort_keys=True)}" for name in sorted(value))
+    return f"{{\n{lines}\n}}\n".encode("ascii")
 
 
 def replace_file(folder: Path, name: str, content: bytes) -> Path:
