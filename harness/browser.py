@@ -78,6 +78,7 @@ class Browser:
         os.close(answer_write)
         self._buffer = bytearray()
         self._number = 0
+        self._loaded = False
         self.dialogs: list[str] = []
         """Texts of dialogs a page opened: none is expected of a report."""
         try:
@@ -120,10 +121,14 @@ class Browser:
 
     def open(self, url: str) -> None:
         """Go to `url` and wait until the document is loaded."""
+        self._loaded = False
         answer = self._call("Page.navigate", url=url)
         if text := answer.get("errorText"):
             raise ReportError(f"the browser could not open {url}: {text}")
-        self.wait_until("document.readyState === 'complete'")
+        # The event, not a question to the page: what is asked while the old page goes is sometimes never answered.
+        deadline = time.monotonic() + TIMEOUT_S
+        while not self._loaded:
+            self._notice(self._receive(deadline))
 
     def evaluate(self, expression: str) -> Any:
         """The JSON-like value of a JavaScript expression; raises `ReportError` when it throws."""
@@ -170,7 +175,9 @@ class Browser:
             self._notice(answer)
 
     def _notice(self, event: dict[str, Any]) -> None:
-        """Close a dialog, or it would hold the page up for ever."""
+        """Keep that the page has loaded; close a dialog, or it would hold the page up for ever."""
+        if event.get("method") == "Page.loadEventFired":
+            self._loaded = True
         if event.get("method") == "Page.javascriptDialogOpening":
             self.dialogs.append(str(event["params"].get("message")))
             self._number += 1
