@@ -83,9 +83,11 @@ class Module:
 def rule_name(node: Node) -> str:
     """The name of the rule `node` is in, for example `deny` or `limits.memory`."""
     rule = node if node.kind == "rule" else node.up("rule")
-    if rule is None:
-        return ""
-    parts = rule.raw["head"].get("ref") or [{"value": rule.raw["head"].get("name", "")}]
+    return "" if rule is None else _head_name(rule.raw["head"])
+
+
+def _head_name(head: Json) -> str:
+    parts = head.get("ref") or [{"value": head.get("name", "")}]
     constant = [str(part["value"]) for part in parts if part.get("type", "var") in ("var", "string")]
     return ".".join(constant[:1] + [part for part in constant[1:] if part.isidentifier()])
 
@@ -96,9 +98,8 @@ def read_module(source: Source, tree: Json) -> Module:
     for rule in tree.get("rules", []):
         builder.add("rule", rule, None, "rules")
     package = tuple(str(part["value"]) for part in tree["package"]["path"][1:])
-    names = frozenset(rule_name(node).partition(".")[0] for node in builder.nodes if node.kind == "rule")
-    uses = {_constant_path(ref) for ref in _refs(tree)}
-    return Module(source, package, builder.nodes, frozenset(path[1:] for path in uses if path[:1] == ("data",)), names)
+    names = frozenset(_head_name(rule["head"]).partition(".")[0] for rule in tree.get("rules", []))
+    return Module(source, package, builder.nodes, _uses(tree), names)
 
 
 class _Builder:
@@ -149,22 +150,36 @@ def _kind(raw: Json, role: str) -> Kind | None:
     return "term" if "type" in raw and "location" in raw else None
 
 
+def _uses(tree: Json) -> frozenset[tuple[str, ...]]:
+    """Paths below `data` that the rules refer to; a name that is imported stands for its path, which alone is no use."""
+    aliases: dict[str, tuple[str, ...]] = {}
+    for one in tree.get("imports") or []:
+        path = _constant_path(one["path"]["value"])
+        aliases[one.get("alias") or path[-1]] = path
+    found = set()
+    for ref in _refs(tree.get("rules", [])):
+        head, *rest = _constant_path(ref) or ("",)
+        path = (*aliases.get(head, (head,)), *rest)
+        if path[0] == "data":
+            found.add(path[1:])
+    return frozenset(found)
+
+
 def _refs(value: Any) -> Iterator[list[Json]]:
-    """Every reference in a tree, as its parts; a bare `data` counts as one."""
+    """Every reference in a tree, as its parts; a variable on its own counts as one: it may be `data` or an import."""
     if isinstance(value, list):
         for item in value:
             yield from _refs(item)
     elif isinstance(value, dict):
         if value.get("type") == "ref":
             yield value["value"]
-        elif value.get("type") == "var" and value.get("value") == "data":
+        elif value.get("type") == "var":
             yield [value]
-            return
         for key, inner in value.items():
             if key == "value" and value.get("type") == "ref":
                 # The head is accounted for; the parts may hold references of their own: a[data.b.c]
                 yield from _refs(inner[1:])
-            elif key not in ("location", "annotations", "package"):
+            elif key not in ("location", "annotations"):
                 yield from _refs(inner)
 
 

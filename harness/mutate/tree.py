@@ -53,7 +53,7 @@ class Tree:
 
         A reference needs the packages and data files below it (`data.cordon.rules[_].deny` needs all of them), the data
         files above it, and a package above it that has a rule of the name that follows. Names without `data.` are of
-        the file's own package. Test files are needed by test files only.
+        the file's own package. Test files are needed by test files only, and only where they are named.
         """
         todo = list(paths)
         found: set[str] = set()
@@ -70,9 +70,9 @@ class Tree:
         """Files `module` refers to."""
         result = []
         for other in self.modules:
-            if other.is_test and not module.is_test:
-                continue
-            if other.package == module.package or any(_reaches(used, other) for used in module.uses):
+            if other.package == module.package and (module.is_test or not other.is_test):
+                result.append(other.source.path)
+            elif any(_reaches(used, other) for used in module.uses if module.is_test or not other.is_test):
                 result.append(other.source.path)
         result += [s.path for s in self.data if any(_related(used, data_path(s.path)) for used in module.uses)]
         return result
@@ -81,6 +81,8 @@ class Tree:
 def _reaches(used: DataPath, module: Module) -> bool:
     """Whether the reference `used` can be answered by a rule of `module`."""
     depth = len(module.package)
+    if len(used) < depth and module.is_test:
+        return False
     if len(used) <= depth:
         return used == module.package[: len(used)]
     return used[:depth] == module.package and used[depth] in module.names
@@ -104,7 +106,8 @@ def read_tree(root: Path, opa: OpaTool, *, jobs: int) -> Tree:
         raise InvalidInputError(f"{root}: no Rego rules here")
 
     def parse(path: str) -> Module:
-        return read_module(_source(root, path), opa.parse(path, cwd=root))
+        # Of tests only the references matter: without places their trees are a tenth of the size.
+        return read_module(_source(root, path), opa.parse(path, cwd=root, locations=not path.endswith("_test.rego")))
 
     with ThreadPoolExecutor(jobs) as pool:
         modules = tuple(pool.map(parse, rego))

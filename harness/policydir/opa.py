@@ -48,10 +48,11 @@ class OpaTool:
             raise OutsideError(f"cannot run {self.program}: {error.strerror}") from error
         return Finished(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
-    def parse(self, path: str, *, cwd: Path) -> dict[str, Any]:
-        """The syntax tree of one Rego file, with locations; `OutsideError` with OPA's words when it is not Rego."""
+    def parse(self, path: str, *, cwd: Path, locations: bool = True) -> dict[str, Any]:
+        """The syntax tree of one Rego file; raises `OutsideError` with OPA's words when it is not Rego."""
+        include = f"{'' if locations else '-'}locations,-comments"
         done = self.run(
-            ["parse", "--format", "json", "--json-include", "locations,-comments", path],
+            ["parse", "--format", "json", "--json-include", include, path],
             cwd=cwd,
             deadline_s=PARSE_DEADLINE_S,
         )

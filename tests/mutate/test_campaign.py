@@ -85,17 +85,18 @@ def test_what_a_test_needs(case: Case, opa: OpaTool) -> None:
 def test_a_reference_that_is_not_constant_needs_everything_below(tmp_path: Path, opa: OpaTool) -> None:
     """`rules[_].deny` needs every package below `rules`, and their data, and nothing beside it but what is named."""
     files = {
-        "all.rego": "package app\n\nimport data.app.words\n\nbad contains x if some x in data.app.rules[_].deny\n",
+        "all.rego": "package app\n\nimport data.app.words as w\n\nbad contains w.x if data.app.rules[_].deny\n",
         "rules/a/a.rego": "package app.rules.a\n\ndeny contains 1 if data.app.rules.a.on\n",
         "rules/a/data.yaml": "on: true\n",
         "words/words.rego": "package app.words\n\nx := 1\n",
+        "beside/beside.rego": "package app.beside\n\nimport data.app.words\n\nx := 1\n",
     }
     for name, text in files.items():
         (tmp_path / "app" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "app" / name).write_text(text, "utf-8")
     tree = read_tree(tmp_path, opa, jobs=1)
-    assert tree.needed(["app/all.rego"]) == {f"app/{name}" for name in files}
-    assert tree.needed(["app/words/words.rego"]) == {"app/words/words.rego"}
+    assert tree.needed(["app/all.rego"]) == {f"app/{name}" for name in files if not name.startswith("beside")}
+    assert tree.needed(["app/beside/beside.rego"]) == {"app/beside/beside.rego"}
 
 
 def test_mutants_that_do_not_compile_are_not_counted(case: Case, opa: OpaTool) -> None:
