@@ -7,6 +7,6 @@ package cordon.explain
 # title: Reason tree
 # description: What each concern says, passed or not.
 tree contains {"concern": name, "passed": count(denials) == 0, "reasons": denials} if {
-	some name, _ in data.cordon.rules
+	some name
 	denials := data.cordon.rules[name].deny
 }

@@ -23,3 +23,7 @@ listed(details) := concat(", ", array.concat(shown, more)) if {
 	shown := array.slice(quoted, 0, 5)
 	more := [sprintf("and %d more", [count(quoted) - 5]) | count(quoted) > 5]
 }
+
+# METADATA
+# description: A field for a message; a denial whose message names a field must not go away with the field.
+field(thing, name) := object.get(thing, name, "(missing)")

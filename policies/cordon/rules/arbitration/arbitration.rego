@@ -12,9 +12,9 @@ import data.cordon.rules.reviews
 # custom:
 #   short_name: reviewers_disagree
 #   remedy: Have a human review it, who decides; or change what the no is about.
-deny contains reason.from(rego.metadata.chain(), [review.actor]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(review, "actor")]) if {
 	some review in input.facts.reviews
-	review.verdict == "FAIL"
+	not reviews.harmless(review)
 	not review.actor in data.cordon.rules.reviews.veto
 	not settings.tie_breaker in reviews.passed
 }
@@ -24,9 +24,9 @@ deny contains reason.from(rego.metadata.chain(), [review.actor]) if {
 # custom:
 #   short_name: contradictory_review
 #   remedy: Have that reviewer review it again and send only the last verdict.
-deny contains reason.from(rego.metadata.chain(), [review.actor]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(review, "actor")]) if {
 	some review in input.facts.reviews
-	review.verdict == "FAIL"
+	not reviews.harmless(review)
 	review.actor in reviews.passed
 }
 
@@ -35,7 +35,7 @@ deny contains reason.from(rego.metadata.chain(), [review.actor]) if {
 # custom:
 #   short_name: lease_overlap
 #   remedy: Wait until that lease has ended, or write elsewhere.
-deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(lease, "lease_id")]) if {
 	some lease in input.facts.active_leases
 	not apart(lease)
 }
@@ -45,6 +45,8 @@ apart(lease) if lease.requester == input.intent.requester
 apart(lease) if lease.expires_at <= input.now
 
 apart(lease) if {
+	lease.requester != ""
+	lease.expires_at > 0
 	shared := [glob | some glob in input.intent.scope.write; not glob in settings.private]
 	every theirs in lease.write {
 		not met(theirs, shared)
@@ -70,9 +72,15 @@ meet(one, other) if glob.match(other, ["/"], one)
 #   remedy: Send a new intent and have it reviewed afresh.
 deny contains reason.from(rego.metadata.chain(), []) if not renewable
 
-renewable if input.facts.lease.renews == ""
+renewable if {
+	input.facts.lease.renews == ""
+	input.facts.lease.renewals >= 0
+}
 
-renewable if input.facts.lease.renewals < settings.renewals_most
+renewable if {
+	input.facts.lease.renews != ""
+	input.facts.lease.renewals < settings.renewals_most
+}
 
 # METADATA
 # title: The requester has broken rules too often of late

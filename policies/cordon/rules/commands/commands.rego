@@ -41,7 +41,7 @@ matches := {[name, group] |
 # custom:
 #   short_name: program_path
 #   remedy: Name the program alone, or by /usr/bin; what was made in the workspace is run by its interpreter.
-deny contains reason.from(rego.metadata.chain(), [command.argv[0]]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(command, "argv")]) if {
 	some command in input.intent.commands
 	not program(command)
 }
@@ -74,7 +74,7 @@ deny contains reason.from(rego.metadata.chain(), [name, groups[group].capability
 # custom:
 #   short_name: nul_byte
 #   remedy: Take the NUL out; execve would cut the argument there.
-deny contains reason.from(rego.metadata.chain(), [command.argv[0]]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(command, "argv")]) if {
 	some command in input.intent.commands
 	contains(concat("", command.argv), "\u0000")
 }

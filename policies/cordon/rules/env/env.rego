@@ -10,9 +10,10 @@ import data.cordon.reason
 # custom:
 #   short_name: not_allowed
 #   remedy: Use a variable of env/data.yaml, or one that begins with TASK_.
-deny contains reason.from(rego.metadata.chain(), [variable.name]) if {
+deny contains reason.from(rego.metadata.chain(), [name]) if {
 	some variable in input.intent.env
-	not judged(variable.name)
+	name := reason.field(variable, "name")
+	not judged(name)
 }
 
 # A variable that is denied has a reason of its own.
@@ -31,7 +32,7 @@ listed(name) if {
 # custom:
 #   short_name: denied
 #   remedy: Leave the variable out; no capability opens it.
-deny contains reason.from(rego.metadata.chain(), [variable.name]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(variable, "name")]) if {
 	some variable in input.intent.env
 	denied(variable.name)
 }
@@ -46,7 +47,7 @@ denied(name) if {
 # custom:
 #   short_name: control_character
 #   remedy: Put such bytes into a file; values are printable text.
-deny contains reason.from(rego.metadata.chain(), [variable.name]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(variable, "name")]) if {
 	some variable in input.intent.env
 	not printable(variable)
 }
@@ -58,7 +59,7 @@ printable(variable) if variable.control == false
 # custom:
 #   short_name: too_large
 #   remedy: Put large values into files.
-deny contains reason.from(rego.metadata.chain(), [variable.name]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(variable, "name")]) if {
 	some variable in input.intent.env
 	not small(variable)
 }

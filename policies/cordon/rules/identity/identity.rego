@@ -19,7 +19,7 @@ signed_roles contains signature.role if {
 # custom:
 #   short_name: invalid_signature
 #   remedy: Sign again with a current key, or leave the signature out.
-deny contains reason.from(rego.metadata.chain(), [signature.role, signature.kid]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(signature, "role"), reason.field(signature, "kid")]) if {
 	some signature in input.facts.signatures
 	not verified(signature)
 }

@@ -11,7 +11,7 @@ import data.cordon.rules.lease.settings
 # custom:
 #   short_name: ttl
 #   remedy: Ask for a life of at least 1 second and at most what lease/data.yaml allows.
-deny contains reason.from(rego.metadata.chain(), [input.facts.lease.ttl_s]) if not within_bounds
+deny contains reason.from(rego.metadata.chain(), [reason.field(input.facts.lease, "ttl_s")]) if not within_bounds
 
 within_bounds if {
 	input.facts.lease.ttl_s >= 1
@@ -36,7 +36,7 @@ ttl_granted := max([0, min([settings.ttl_most_s, object.get(input, ["facts", "le
 # custom:
 #   short_name: signature
 #   remedy: Present the lease exactly as it was issued.
-deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(lease, "lease_id")]) if {
 	some lease in input.facts.presented
 	not holds("signature", lease)
 }
@@ -46,7 +46,7 @@ deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
 # custom:
 #   short_name: not_yet_valid
 #   remedy: Wait until the lease begins.
-deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(lease, "lease_id")]) if {
 	some lease in input.facts.presented
 	not holds("begun", lease)
 }
@@ -56,7 +56,7 @@ deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
 # custom:
 #   short_name: expired
 #   remedy: Ask for a new lease.
-deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(lease, "lease_id")]) if {
 	some lease in input.facts.presented
 	not holds("unexpired", lease)
 }
@@ -66,7 +66,7 @@ deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
 # custom:
 #   short_name: revoked
 #   remedy: Find out why it was revoked; then ask for a new lease.
-deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(lease, "lease_id")]) if {
 	some lease in input.facts.presented
 	not holds("unrevoked", lease)
 }
@@ -76,7 +76,7 @@ deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
 # custom:
 #   short_name: used
 #   remedy: Ask for a new lease; each serves one run.
-deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(lease, "lease_id")]) if {
 	some lease in input.facts.presented
 	not holds("unused", lease)
 }
@@ -86,7 +86,7 @@ deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
 # custom:
 #   short_name: holder
 #   remedy: Present a lease that was issued to this requester.
-deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(lease, "lease_id")]) if {
 	some lease in input.facts.presented
 	not holds("holder", lease)
 }
@@ -96,7 +96,7 @@ deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
 # custom:
 #   short_name: intent
 #   remedy: Present the lease that was issued for this intent.
-deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(lease, "lease_id")]) if {
 	some lease in input.facts.presented
 	not holds("intent", lease)
 }
@@ -106,7 +106,7 @@ deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
 # custom:
 #   short_name: phase
 #   remedy: Ask for a lease in this phase.
-deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(lease, "lease_id")]) if {
 	some lease in input.facts.presented
 	not holds("phase", lease)
 }
@@ -116,7 +116,7 @@ deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
 # custom:
 #   short_name: stale_policy
 #   remedy: Have the intent decided again by the policy that is loaded now, and ask for a new lease.
-deny contains reason.from(rego.metadata.chain(), [lease.lease_id]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(lease, "lease_id")]) if {
 	some lease in input.facts.presented
 	not holds("policy", lease)
 }

@@ -39,7 +39,7 @@ purposeful if {
 # custom:
 #   short_name: host_not_plain
 #   remedy: Write the host in lower-case ASCII letters, digits, dots and hyphens, without a dot at the end.
-deny contains reason.from(rego.metadata.chain(), [endpoint.host]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(endpoint, "host")]) if {
 	some endpoint in input.intent.scope.endpoints
 	not plain(endpoint.host)
 }
@@ -54,7 +54,7 @@ plain(host) if {
 # custom:
 #   short_name: denied
 #   remedy: Leave the endpoint out; metadata services, the host itself and this host's networks are never reachable.
-deny contains reason.from(rego.metadata.chain(), [endpoint.host]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(endpoint, "host")]) if {
 	some endpoint in input.intent.scope.endpoints
 	denied(endpoint.host)
 }
@@ -74,7 +74,7 @@ deny contains reason.from(rego.metadata.chain(), [shown(endpoint)]) if {
 	not judged(endpoint)
 }
 
-shown(endpoint) := sprintf("%s://%s:%v", [endpoint.proto, endpoint.host, endpoint.port])
+shown(endpoint) := sprintf("%v://%v:%v", [reason.field(endpoint, part) | some part in ["proto", "host", "port"]])
 
 # A host that is denied or not plain has a reason of its own.
 judged(endpoint) if listed(endpoint)

@@ -92,7 +92,7 @@ patch_readable if count(input.intent.patch.paths) > 0
 # custom:
 #   short_name: file_mode
 #   remedy: Use a mode of at most 0777; set-user-ID, set-group-ID and sticky files are not put in.
-deny contains reason.from(rego.metadata.chain(), [file.path]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(file, "path")]) if {
 	some file in input.intent.files
 	not ordinary(file)
 }

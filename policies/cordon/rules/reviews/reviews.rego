@@ -44,12 +44,14 @@ all_passed if {
 # custom:
 #   short_name: vetoed
 #   remedy: Change what the review objects to, and have it reviewed again.
-deny contains reason.from(rego.metadata.chain(), [review.actor]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(review, "actor")]) if {
 	some review in input.facts.reviews
 	review.actor in data.cordon.rules.reviews.veto
 	not harmless(review)
 }
 
+# METADATA
+# description: True for a review that says no no.
 harmless(review) if review.verdict in {"PASS", "ABSTAIN"}
 
 # METADATA
@@ -57,7 +59,7 @@ harmless(review) if review.verdict in {"PASS", "ABSTAIN"}
 # custom:
 #   short_name: self_review
 #   remedy: Have someone else review it.
-deny contains reason.from(rego.metadata.chain(), [review.actor]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(review, "actor")]) if {
 	some review in input.facts.reviews
 	not by_another(review)
 }
@@ -72,7 +74,7 @@ by_another(review) if {
 # custom:
 #   short_name: unknown_reviewer
 #   remedy: Leave the review out; reviewers are named in reviews/data.yaml.
-deny contains reason.from(rego.metadata.chain(), [review.actor]) if {
+deny contains reason.from(rego.metadata.chain(), [reason.field(review, "actor")]) if {
 	some review in input.facts.reviews
 	not review.actor in data.cordon.rules.reviews.reviewers
 }

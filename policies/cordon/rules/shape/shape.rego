@@ -69,11 +69,14 @@ something_to_run if {
 #   remedy: Split the work into several intents, or put data into fewer and smaller files.
 deny contains reason.from(rego.metadata.chain(), []) if not fits
 
+file_sizes := [file.size | some file in input.intent.files]
+
 fits if {
 	count(input.intent.commands) <= bounds.commands
 	sum([count(argument) | some command in input.intent.commands; some argument in command.argv]) <= bounds.arguments_bytes
 	count(input.intent.files) <= bounds.files
-	sum([file.size | some file in input.intent.files]) <= bounds.files_bytes
+	sum(file_sizes) <= bounds.files_bytes
+	count(file_sizes) == count(input.intent.files)
 	input.intent.patch.size <= bounds.patch_bytes
 	count(input.intent.collect) <= bounds.collect
 	count(input.intent.scope.read) + count(input.intent.scope.write) <= bounds.scope_globs
