@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from executor.errors import InvalidInputError
-from executor.intent import Intent
+from executor.intent import FileIn, Intent
+from executor.sentinel import validation
 from executor.sentinel.change import Added, read_change
 from executor.sentinel.patterns import PatternRules, PatternSet, Place
 from executor.sentinel.scanner import KingfisherScanner, ScannerError, SecretScanner
@@ -54,8 +55,9 @@ class Sentinel:
 
     def review(self, intent: Intent) -> Review:
         """Review `intent`; never raises for what is in it. ERROR when the scanner could not do its work."""
-        documents, objections = _patch_documents(intent.patch)
-        documents = [*_own_documents(intent), *documents]
+        files, patch = _files_and_patch(intent)
+        documents, objections = _patch_documents(patch)
+        documents = [*_own_documents(intent, files), *documents]
         matches = [match for document in documents for match in self._forbidden(document)]
         try:
             for document in documents:
@@ -88,8 +90,17 @@ class Sentinel:
             yield finding("secret", hit.rule, document.path, document.line(hit.line), message)
 
 
-def _own_documents(intent: Intent) -> Iterator[_Document]:
-    for file in intent.files:
+def _files_and_patch(intent: Intent) -> tuple[tuple[FileIn, ...], str]:
+    """The files, and the patch. In cp18's own intents the patch travels as a file and is still read as a patch."""
+    if intent.requester != validation.ACTOR or intent.patch:
+        return intent.files, intent.patch
+    patches = [file.content.decode(errors="replace") for file in intent.files if file.path == validation.PATCH_FILE]
+    others = tuple(file for file in intent.files if file.path != validation.PATCH_FILE)
+    return (others, patches[0]) if len(patches) == 1 else (intent.files, "")
+
+
+def _own_documents(intent: Intent, files: tuple[FileIn, ...]) -> Iterator[_Document]:
+    for file in files:
         yield _Document("files", file.path, file.content)
     for number, command in enumerate(intent.commands):
         yield _Document("commands", f"commands[{number}]", " ".join(command.argv).encode(errors="replace"))

@@ -105,7 +105,10 @@ class KingfisherScanner:
             return
         command = self._command
         if command is None:
-            cache = private_dir(self._cache or cache_dir() / "secret_rules")
+            try:
+                cache = private_dir(self._cache or cache_dir() / "secret_rules")
+            except OutsideError as error:
+                raise ScannerError(f"the secret scanner has no cache: {error}") from None
             command = [sys.executable, "-I", str(CHILD), str(RULES), str(cache)]
         try:
             child = subprocess.Popen(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from executor.clock import ManualClock
 from executor.errors import InvalidInputError
 from executor.intent import Command, FileIn, Intent
-from executor.sentinel import Review, Sentinel, approval, patterns
+from executor.sentinel import Review, Sentinel, approval, patterns, validation
 from executor.sentinel.patterns import Pattern, PatternRules
 from executor.sentinel.scanner import Hit, KingfisherScanner, ScannerError
 from executor.sentinel.verdict import MAX_FINDINGS, Finding, finding
@@ -79,6 +79,17 @@ def test_a_patch_is_blamed_for_what_it_adds_only(sentinel: Sentinel) -> None:
     assert sentinel.review(removing).verdict == "PASS"
     adding = replace(INTENT, patch=diff("x.py", " a = 1", f"+t = '{TOKEN}'", " b = 2", old=2))
     assert [item.where for item in sentinel.review(adding).findings] == ["x.py:2"]
+
+
+def test_cp18s_own_intent_is_blamed_for_what_its_patch_adds_only(sentinel: Sentinel) -> None:
+    """The patch travels as a file there: a secret it takes away must not stop its validation, an added one must."""
+    removing = replace(INTENT, patch=diff("x.py", f"-t = '{TOKEN}'", "+t = ''", old=1))
+    adding = replace(INTENT, patch=diff("x.py", f"+t = '{TOKEN}'"))
+    for intent, requester, verdict in (
+        (removing, "cp18", "PASS"), (adding, "cp18", "FAIL"), (removing, "cbo", "FAIL"),
+    ):  # fmt: skip
+        travelling = replace(INTENT, requester=requester, files=validation.files(intent))
+        assert sentinel.review(travelling).verdict == verdict
 
 
 def test_text_around_the_hunks_is_read_too(sentinel: Sentinel) -> None:
@@ -167,6 +178,13 @@ def test_a_broken_scanner_process_is_an_error_and_is_replaced(kind: str) -> None
         assert scanner._child is None
     scanner.close()
     scanner.close()
+
+
+def test_a_cache_that_is_not_ours_is_an_error_of_the_scanner(tmp_path: Path) -> None:
+    """Also what goes wrong before there is a child is an ERROR of the review, not an exception."""
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    sentinel = Sentinel(patterns=PatternRules(()), scanner=KingfisherScanner(cache=tmp_path / "cache"))
+    assert sentinel.review(INTENT).verdict == "ERROR"
 
 
 class HastyClock(ManualClock):
