@@ -184,6 +184,8 @@ def _run(
         process.wait()
         raise
     finally:
+        if process.stdout:
+            process.stdout.close()
         if source:
             source.close()
     if code != 0:
