@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from executor.api import Request
@@ -36,6 +36,7 @@ from executor.policy import request as facts
 from executor.sentinel.review import Sentinel
 from executor.sentinel.verdict import Review, approval
 from executor.trail import Trail
+from executor.workspace import commands_of
 
 FINDINGS: Final = 50
 """Findings of a review that its event holds; the report has them all."""
@@ -81,12 +82,13 @@ class Governance:
         self._budget = budget
         self._clock = clock
         self._host = host
+        self._held: dict[str, facts.ActiveLease] = {}
 
-    def decide(self, request: Request, trail: Trail) -> Decision:
-        """From `SUBMITTED` to `APPROVED` or `REJECTED`."""
+    def decide(self, request: Request, trail: Trail, validate: Callable[[Intent], Review]) -> Decision:
+        """From `SUBMITTED` to `APPROVED` or `REJECTED`; `validate` runs a patch's own tests in a sandbox (cp18)."""
         intent = request.intent
         trail.emit("intent_event.SUBMITTED", intent.requester, _submitted(intent))
-        reviews = self._review(request, trail)
+        reviews = self._review(request, trail, validate)
         question = DecisionRequest(intent, self._facts(intent, reviews, self._signatures(request)))
         document = question.document(now=self._clock.now_ns() // NS)
         with trail.stage("decide"):
@@ -113,6 +115,9 @@ class Governance:
         with trail.stage("lease.verify"):
             self._verify(request, document, task_id)
         trail.emit("lease_event.VERIFIED", "cp14", {"digest": lease.digest()})
+        self._held[lease.lease_id] = facts.ActiveLease(
+            lease.lease_id, lease.issued_to, lease.scope.paths_allowlist, parse_moment(lease.expires_at) // NS
+        )
         watch = LeaseWatch()
         watch.start(Running(lease.lease_id, task_id, parse_moment(lease.expires_at)))
         return Granted(
@@ -125,6 +130,10 @@ class Governance:
             commands=lease.scope.commands_allowlist,
             watch=watch,
         )
+
+    def release(self, granted: Granted) -> None:
+        """The lease's task has ended: it no longer stands in anybody's way. A second call is silent."""
+        self._held.pop(granted.lease_id, None)
 
     def stop_reason(self, granted: Granted) -> str:
         """Empty, or why a command running under `granted` has to end now."""
@@ -149,7 +158,10 @@ class Governance:
             limits=granted.limits if decision.allowed else intent.limits,
             policy_digest=decision.policy_digest,
             expires_in_s=granted.lease_ttl_s or DEFAULT_TTL_S,
-            scope=LeaseScope.of(intent, paths_denylist=granted.scope.deny),
+            scope=replace(
+                LeaseScope.of(intent, paths_denylist=granted.scope.deny),
+                commands_allowlist=tuple(command.argv for command in commands_of(intent)),
+            ),
             cosigners=cosigners,
         )
 
@@ -157,7 +169,7 @@ class Governance:
         if "lease_check" in request.weaken:
             return
         intent = request.intent
-        presented = request.attempt or intent.commands
+        presented = commands_of(intent, request.attempt)
         verifier = LeaseVerifier(
             self._keys.ring, self._authority.registry, signatures="signature" not in request.weaken
         )
@@ -178,7 +190,7 @@ class Governance:
             ),
         )
 
-    def _review(self, request: Request, trail: Trail) -> list[Review]:
+    def _review(self, request: Request, trail: Trail, validate: Callable[[Intent], Review]) -> list[Review]:
         intent = request.intent
         reviews: list[Review] = []
         with trail.stage("review"):
@@ -186,6 +198,9 @@ class Governance:
                 reviews.append(Review("cp14", "PASS", (), "cp14"))
             elif "cp14" in request.approvals:
                 reviews.append(self._sentinel.review(intent))
+            if intent.patch and all(review.passed for review in reviews):
+                # What cp14 refuses is not run, not even to be tested.
+                reviews.append(validate(intent))
             if "human" in request.approvals:
                 reviews.append(approval(intent, holder="human", valid=self._signed(intent, "human")))
         for review in reviews:
@@ -222,6 +237,7 @@ class Governance:
             secrets_found=tuple(facts.Finding(one.rule, one.where) for one in findings if one.kind == "secret"),
             forbidden_patterns=tuple(facts.Finding(one.rule, one.where) for one in findings if one.kind == "pattern"),
             budget=facts.Budget(self._budget.balance(intent.requester, self._clock.now_ns())),
+            active_leases=tuple(self._held.values()),
             host=self._host(),
         )
 

@@ -47,8 +47,8 @@ class Session(Protocol):
         env_allowlist: Iterable[str],
         commands: Iterable[tuple[str, ...]],
         limits: Limits,
-    ) -> None:
-        """Build the sandbox of a lease."""
+    ) -> Denial | None:
+        """Build the sandbox of a lease, or say why not."""
 
     def put_file(self, file: FileIn) -> Denial | None:
         """Store a file in the workspace."""

@@ -18,12 +18,16 @@ from executor.clock import Clock
 from executor.errors import AuditError, BugError, FrameViolationError, LeaseRefusedError, OutsideError
 from executor.execution import CommandRunner, Ending, Run, Watch, exec_data
 from executor.governance import Governance, Granted
-from executor.intent import Command, Limits
+from executor.intent import Command, Intent, Limits
 from executor.machine import Machine, MachineProvider, Profile
 from executor.outcome import CollectedFile, CommandResult, EffectClass, Outcome
 from executor.policy import Decision
+from executor.rollback.pack import Pack
 from executor.run_record import RunRecord
+from executor.sentinel import validation
+from executor.sentinel.verdict import Review
 from executor.trail import Recorder, Trail
+from executor.workspace import commands_of, files_of, validating
 
 LARGE_MEM: Final = "res:large_mem"
 HIGH_CPU: Final = "res:high_cpu"
@@ -53,6 +57,7 @@ class _Passage:
     samples: list[dict[str, int]] = field(default_factory=list)
     files: tuple[CollectedFile, ...] = ()
     machine: Machine | None = None
+    pack: Pack | None = None
     ran: bool = False
     """Whether a command was started: then the budget is spent."""
     effect: EffectClass = "completed"
@@ -61,7 +66,7 @@ class _Passage:
 
     @property
     def commands(self) -> tuple[Command, ...]:
-        return self.request.attempt or self.request.intent.commands
+        return commands_of(self.request.intent, self.request.attempt)
 
 
 class Pipeline:
@@ -106,7 +111,7 @@ class Pipeline:
     def _govern(self, passage: _Passage) -> None:
         """From the intent to a verified lease, or `_EndError`."""
         request, trail = passage.request, passage.trail
-        passage.decision = decision = self._governance.decide(request, trail)
+        passage.decision = decision = self._governance.decide(request, trail, self._validate)
         if not decision.allowed and "policy" not in request.weaken:
             raise _EndError("denied", decision.codes, "; ".join(reason.msg for reason in decision.reasons))
         try:
@@ -136,6 +141,7 @@ class Pipeline:
         except OutsideError as error:
             self._abort(passage, error.code, str(error))
         finally:
+            self._governance.release(granted)
             if not passage.ran:
                 self._budget.refund(reservation, self._clock.now_ns())
             self._release(passage)
@@ -160,7 +166,7 @@ class Pipeline:
         if machine is None:
             raise BugError("commands without a machine")
         with trail.stage("prepare", "guest"):
-            machine.session.prepare(
+            refused = machine.session.prepare(
                 granted.lease_id,
                 capabilities=granted.capabilities,
                 paths_write=granted.paths_write,
@@ -168,11 +174,14 @@ class Pipeline:
                 commands=granted.commands,
                 limits=limits,
             )
-            for file in request.intent.files:
+            if refused:
+                raise self._denied(passage, refused)
+            for file in files_of(request.intent):
                 if denial := machine.session.put_file(file):
                     raise self._denied(passage, denial)
         with trail.stage("rollback.pack"):
-            trail.emit("rollback_event.CREATED", "cp20", self._runs.before(granted.lease_id, request.intent))
+            passage.pack = self._runs.before(granted.lease_id, request.intent)
+            trail.emit("rollback_event.CREATED", "cp20", passage.pack.event_data())
         runner = CommandRunner(
             machine,
             self._clock,
@@ -184,9 +193,29 @@ class Pipeline:
         for number, command in enumerate(passage.commands, 1):
             if not self._run_one(passage, runner, f"{granted.task_id}-{number}", command):
                 break
-        if request.intent.collect and machine.alive:
-            with trail.stage("collect", "guest"):
-                passage.files = machine.session.collect(request.intent.collect)
+        if machine.alive:
+            self._collect(passage, machine)
+
+    def _collect(self, passage: _Passage, machine: Machine) -> None:
+        """Hand back what was asked for, and look at what the rollback pack has to know about."""
+        intent, pack = passage.request.intent, passage.pack
+        changed = [f"/workspace/{entry.path}" for entry in pack.before] if pack else []
+        if not intent.collect and not changed:
+            return
+        with passage.trail.stage("collect", "guest"):
+            wanted = dict.fromkeys([*intent.collect, *changed])
+            files = machine.session.collect(wanted)
+            if pack:
+                passage.pack = self._runs.after(pack, files)
+            roots = [path.rstrip("/") for path in intent.collect]
+            passage.files = tuple(
+                file for file in files if any(file.path == root or file.path.startswith(f"{root}/") for root in roots)
+            )
+
+    def _validate(self, intent: Intent) -> Review:
+        """cp18: run the patch's own tests down this same path, as an intent of cp18's."""
+        sub = validating(intent)
+        return validation.judge(intent, self.run(Request(sub)).results if sub else ())
 
     def _run_one(self, passage: _Passage, runner: CommandRunner, task_id: str, command: Command) -> bool:
         """One command to its end; whether the next may run."""
@@ -265,5 +294,5 @@ class Pipeline:
         if granted is None:
             return outcome
         with trail.stage("report"):
-            trail.emit("report_event.PUBLISHED", "cp17", self._runs.publish(outcome))
+            trail.emit("report_event.PUBLISHED", "cp17", self._runs.publish(granted.lease_id, outcome, passage.pack))
         return replace(outcome, events=tuple(trail.events), stages=tuple(trail.stages))

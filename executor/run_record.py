@@ -1,16 +1,41 @@
-"""What a run leaves in the state folder: `outgoing/staging_runs/<lease_id>/`."""
+"""What a run leaves in the state folder: `outgoing/staging_runs/<lease_id>/` with its report and its rollback pack."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from executor.errors import OutsideError
 from executor.intent import Intent
-from executor.outcome import Outcome
+from executor.outcome import CollectedFile, Outcome
+from executor.reporting.run_report import publish
+from executor.rollback.pack import Pack, complete, create
+from executor.sentinel.change import read_change
+
+WORKSPACE = "/workspace"
+NOT_THERE = "No such file or directory"
+"""How the guest says that a path to be collected is gone: strerror of ENOENT."""
+
+
+def pre_images(intent: Intent) -> dict[str, bytes | None]:
+    """What is in the workspace before anything runs: path -> content, None where a patch will make a file."""
+    before: dict[str, bytes | None] = {file.path: file.content for file in intent.files}
+    if intent.patch:
+        for path in sorted(read_change(intent.patch).paths):
+            before.setdefault(f"{WORKSPACE}/{path}", None)
+    return before
+
+
+def post_images(pack: Pack, files: Iterable[CollectedFile]) -> dict[str, bytes | None]:
+    """The collected files as the pack wants them; what could not be handed back counts as not looked at."""
+    after: dict[str, bytes | None] = {}
+    for file in files:
+        if not file.refused:
+            after[file.path] = file.content
+        elif file.refused == NOT_THERE:
+            after[file.path] = None
+    known = {f"{WORKSPACE}/{entry.path}" for entry in pack.before}
+    return {path: content for path, content in after.items() if content is not None or path in known}
 
 
 class RunRecord:
@@ -20,48 +45,18 @@ class RunRecord:
         """`state`: the state folder."""
         self._runs = state / "outgoing" / "staging_runs"
 
-    def before(self, lease_id: str, intent: Intent) -> dict[str, Any]:
-        """The rollback pack's first half: what is in the workspace before anything runs. Raises `OutsideError`."""
-        manifest = [
-            {"path": file.path, "mode": file.mode, "sha256": hashlib.sha256(file.content).hexdigest()}
-            for file in sorted(intent.files, key=lambda file: file.path)
-        ]
-        text = json.dumps({"lease_id": lease_id, "before": manifest}, indent=1, sort_keys=True)
-        self._write(lease_id, {"rollback/manifest.json": text.encode()})
-        return {"files": len(manifest), "digest": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"}
-
-    def publish(self, outcome: Outcome) -> dict[str, Any]:
-        """The run's files; what `report_event.PUBLISHED` says of them. Raises `OutsideError`."""
-        lease_id = str((outcome.lease or {}).get("lease_id", outcome.intent_id))
-        last = outcome.results[-1] if outcome.results else None
-        meta = {
-            "intent_id": outcome.intent_id,
-            "engine": outcome.engine,
-            "vm_id": outcome.vm_id,
-            "verdict": outcome.verdict,
-            "effect": outcome.effect,
-            "reasons": list(outcome.reasons),
-            "stages": [{"name": one.name, "duration_ns": one.duration_ns, "side": one.side} for one in outcome.stages],
-            "samples": list(outcome.samples),
-        }
-        text = json.dumps(meta, indent=1, sort_keys=True).encode()
-        files = {
-            "stdout.log": b"".join(result.stdout for result in outcome.results),
-            "stderr.log": b"".join(result.stderr for result in outcome.results),
-            "exit_code.txt": f"{last.exit_code if last else ''}\n".encode(),
-            "meta.json": text,
-        }
-        self._write(lease_id, files)
-        return {"effect": outcome.effect, "meta": f"sha256:{hashlib.sha256(text).hexdigest()}"}
-
-    def _write(self, lease_id: str, files: dict[str, bytes]) -> None:
+    def before(self, lease_id: str, intent: Intent) -> Pack:
+        """The rollback pack's first half. Raises `OutsideError`."""
+        self._runs.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder = self._runs / lease_id
-        try:
-            for name, content in files.items():
-                path = folder / name
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-                with os.fdopen(descriptor, "wb") as out:
-                    out.write(content)
-        except OSError as error:
-            raise OutsideError(f"cannot write the run folder {folder}: {error.strerror}") from None
+        folder.mkdir(exist_ok=True, mode=0o700)
+        return create(folder, pre_images(intent), intent.scope.paths_write)
+
+    def after(self, pack: Pack, files: Iterable[CollectedFile]) -> Pack:
+        """The rollback pack's second half: what the run changed."""
+        return complete(pack, post_images(pack, files))
+
+    def publish(self, lease_id: str, outcome: Outcome, pack: Pack | None) -> dict[str, Any]:
+        """The run's files and its report; what `report_event.PUBLISHED` says of them. Raises `OutsideError`."""
+        self._runs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return publish(self._runs / lease_id, outcome, pack=pack).event_data()

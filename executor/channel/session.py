@@ -28,6 +28,8 @@ ENTROPY: Final = 64
 """Bytes of fresh seed per acquire: twice the kernel generator's key."""
 COLLECT_BYTES: Final = 8 * 1024 * 1024
 """Bytes of collected files the host accepts from one task."""
+COLLECT_FILES: Final = 4096
+"""Files the host accepts from one task, refused ones included; the agent stops there too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ class GuestSession:
         env_allowlist: Iterable[str],
         commands: Iterable[tuple[str, ...]],
         limits: Limits,
-    ) -> None:
-        """Build the sandbox of a lease."""
+    ) -> Denial | None:
+        """Build the sandbox of a lease; the agent may refuse a scope that it cannot enforce."""
         order = pb.Prepare(
             lease_id=lease_id,
             capabilities=list(capabilities),
@@ -97,8 +99,12 @@ class GuestSession:
             ),
         )
         self._channel.send(pb.ToGuest(prepare=order))
-        if self._expect("prepared").prepared.lease_id != lease_id:
+        answer = self._expect_one_of({"prepared", "denied"})
+        if answer.WhichOneof("body") == "denied":
+            return Denial(answer.denied.code, answer.denied.message)
+        if answer.prepared.lease_id != lease_id:
             self._violation("unexpected_message", "the guest prepared another lease")
+        return None
 
     def put_file(self, file: FileIn) -> Denial | None:
         """Store `file` in the workspace; a refusal (a path outside it) comes back as a `Denial`."""
@@ -158,26 +164,32 @@ class GuestSession:
         self._channel.send(pb.ToGuest(kill=pb.Kill(task_id=task_id, reason=reason)))
 
     def collect(self, paths: Iterable[str]) -> tuple[CollectedFile, ...]:
-        """Files of the workspace, each whole or with the reason why not."""
-        wanted = list(paths)
+        """Files at or below `paths`, each whole or with the reason why not."""
+        wanted = [path.rstrip("/") for path in paths]
         self._channel.send(pb.ToGuest(collect=pb.Collect(paths=wanted, max_bytes=COLLECT_BYTES)))
         files: list[CollectedFile] = []
         content = bytearray()
         total = 0
+        under_way = ""
         while True:
             message = self._expect_one_of({"file_piece", "collect_done"})
             if message.WhichOneof("body") == "collect_done":
                 return tuple(files)
             piece = message.file_piece
             total += len(piece.data)
-            if piece.path not in wanted or piece.offset != len(content) or total > COLLECT_BYTES:
-                self._violation("unexpected_message", "a file nobody asked for, or more of it than asked")
+            asked = any(piece.path == path or piece.path.startswith(f"{path}/") for path in wanted)
+            if not asked or piece.offset != len(content) or (under_way or piece.path) != piece.path:
+                self._violation("unexpected_message", "a file nobody asked for, or not in order")
+            if total > COLLECT_BYTES or len(files) > COLLECT_FILES:
+                self._violation("unexpected_message", "more of the workspace than was asked for")
             content += piece.data
+            under_way = piece.path
             if piece.last or piece.refused:
                 files.append(
                     CollectedFile(piece.path, piece.mode, b"" if piece.refused else bytes(content), piece.refused)
                 )
                 content.clear()
+                under_way = ""
 
     def reset(self) -> pb.Ready:
         """Wipe the workspace and take the sandbox down, for another use of the VM."""
