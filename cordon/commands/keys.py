@@ -37,7 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     retire.add_argument("kid", help="key id, from `cordon keys list`")
     parser.epilog = (
         "examples:\n  cordon keys init\n  cordon keys list --json\n  cordon keys rotate\n"
-        "  cordon keys register human ada --public 3d40...660c\n\nEvery change is recorded in the audit trail before it is made."
+        "  cordon keys register human ada --public 3d40...660c\n\n"
+        "Every change is recorded in the audit trail before it is made."
     )
 
 

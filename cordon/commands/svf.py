@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, TextIO
 
-from cordon.terminal import one_line, print_json, safe, table
+from cordon.terminal import one_line, print_json, table
 from executor.clock import SystemClock
 from executor.errors import DamagedAuditError, MisuseError
 from executor.keys import KeyStore
@@ -188,7 +188,7 @@ def write_export(form: str, events: Iterable[Event], stream: TextIO) -> None:
 
 def _cell(event: Event, name: str) -> str:
     value = getattr(event, name)
-    return json.dumps(value, sort_keys=True) if name == "data" else safe(str(value))
+    return json.dumps(value, sort_keys=True) if name == "data" else one_line(str(value))
 
 
 def _print(args: argparse.Namespace, events: Iterable[Event]) -> None:

@@ -31,8 +31,9 @@ Consuming the use is the registry's, atomically, after the last rule.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -98,9 +99,8 @@ def read_document(document: bytes | Mapping[str, Any]) -> tuple[Lease, bytes]:
     return lease, document
 
 
-def check_signatures(lease: Lease, ring: KeyRing) -> None:
-    """Rules 4 to 9."""
-    signed = lease.signed_bytes()
+def check_signatures(lease: Lease, ring: KeyRing, signed: bytes) -> None:
+    """Rules 4 to 9; `signed`: the lease's signed bytes."""
     kid = lease.sig.kid
     if ring.is_retired(kid):
         raise LeaseRefusedError("lease.key_retired", f"lease signed with the retired key {kid}")
@@ -179,11 +179,11 @@ def check_binding(lease: Lease, facts: Facts) -> None:
         raise LeaseRefusedError("lease.network", "the lease grants no network")
 
 
-def check_record(lease: Lease, facts: Facts, record: LeaseRecord | None) -> None:
+def check_record(lease: Lease, facts: Facts, record: LeaseRecord | None, signed: bytes) -> None:
     """Rules 14 and 15, from the registry's record."""
     if record is None:
         raise LeaseRefusedError("lease.unknown", f"the registry never issued {lease.lease_id}")
-    if not hmac.compare_digest(record.digest, lease.digest()):
+    if not hmac.compare_digest(record.digest, hashlib.sha256(signed).hexdigest()):
         raise LeaseRefusedError("lease.not_as_issued", f"{lease.lease_id} was issued with other content")
     if facts.content_digest and not hmac.compare_digest(record.content_digest, facts.content_digest):
         raise LeaseRefusedError("lease.wrong_content", f"intent {lease.intent_id} is not what the lease was issued for")
@@ -201,19 +201,20 @@ def admit(
     now_ns: int,
     facts: Facts,
     ring: KeyRing,
-    record: LeaseRecord | None = None,
-    offline: bool = False,
+    find: Callable[[str], LeaseRecord | None] | None,
     signatures: bool = True,
 ) -> VerifiedLease:
     """Apply every rule; the verified lease, or `LeaseRefusedError`.
 
-    `offline` leaves out rules 14 and 15; `signatures` False leaves out 4 to 9 (drills that take a control away).
+    `find`: lease id -> the registry's record; None leaves out rules 14 and 15 (offline). `signatures` False leaves out
+    4 to 9 (drills that take a control away).
     """
     lease, document = read_document(document)
+    signed = lease.signed_bytes()
     if signatures:
-        check_signatures(lease, ring)
+        check_signatures(lease, ring, signed)
     check_time(lease, now_ns)
     check_binding(lease, facts)
-    if not offline:
-        check_record(lease, facts, record)
-    return VerifiedLease(lease, document, now_ns, registered=not offline)
+    if find is not None:
+        check_record(lease, facts, find(lease.lease_id), signed)
+    return VerifiedLease(lease, document, now_ns, registered=find is not None)

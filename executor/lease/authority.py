@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from executor import canonical
 from executor.clock import Clock, rfc3339
-from executor.errors import InvalidInputError, LeaseRefusedError, MisuseError
+from executor.errors import InvalidInputError, LeaseRefusedError, MisuseError, OutsideError
 from executor.intent import Intent, Limits
 from executor.keys import ALGORITHM, ISSUER, KeyRing, Role, Signer, parse_role, signature_fits
 from executor.keys.atomic import write_atomic
@@ -223,9 +223,12 @@ class LeaseAuthority:
     def _publish(self, lease: Lease) -> None:
         """The document as a file, for people and for the guest's disk; the registry stays the authority."""
         path = self._folder / f"{lease.lease_id}.json"
-        temporary = path.with_suffix(".new")
-        temporary.write_bytes(lease.document())
-        temporary.replace(path)
+        temporary = path.with_suffix(f".{secrets.token_hex(4)}")
+        try:
+            temporary.write_bytes(lease.document())
+            temporary.replace(path)
+        except OSError as error:
+            raise OutsideError(f"cannot write {path}: {error.strerror}") from error
 
     def _record(self, lease_id: str) -> LeaseRecord:
         record = self.registry.find(lease_id)
@@ -247,16 +250,12 @@ class LeaseVerifier:
         self, document: bytes | Mapping[str, Any], *, now_ns: int, facts: Facts, consume: bool = True
     ) -> VerifiedLease:
         """The verified lease, one use taken; raises `LeaseRefusedError` with the reason of the first broken rule."""
-        record = None
-        if self._registry is not None:
-            record = self._registry.find(admission.read_document(document)[0].lease_id)
         verified = admission.admit(
             document,
             now_ns=now_ns,
             facts=facts,
             ring=self._ring(),
-            record=record,
-            offline=self._registry is None,
+            find=self._registry.find if self._registry else None,
             signatures=self._signatures,
         )
         if consume and self._registry is not None:
