@@ -32,6 +32,7 @@ decision := {
 }
 
 # METADATA
+# scope: document
 # description: A positive grant for every capability and command asked for, and no denial from any concern.
 default allow := false
 
@@ -43,9 +44,15 @@ allow if {
 
 # METADATA
 # description: Every denial of every concern.
-reasons contains reason if some reason in data.cordon.rules[_].deny
+reasons contains reason if {
+	some name
+
+	# regal ignore:mixed-iteration
+	some reason in data.cordon.rules[name].deny # walking the packages by name evaluates nothing but their `deny`
+}
 
 # METADATA
+# scope: document
 # description: Which line of the matrix grants each capability and each program asked for.
 grants contains grant if some grant in matrix.grants
 
@@ -73,6 +80,7 @@ obligations := {
 }
 
 # METADATA
+# scope: document
 # description: Digest of the bundle this was decided by, stamped into it when it was loaded.
 default policy_digest := "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 

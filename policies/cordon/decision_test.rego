@@ -52,8 +52,8 @@ test_nothing_is_decided_about_nothing if {
 
 # Nothing denies, and still nothing is allowed: a grant is needed.
 test_no_denial_is_no_permission if {
-	not cordon.allow with data.cordon.rules.matrix.all_granted as false with input as testing.bases.hello
-	not cordon.allow with data.cordon.rules.commands.all_granted as false with input as testing.bases.hello
+	not cordon.allow with cordon.rules.matrix.all_granted as false with input as testing.bases.hello
+	not cordon.allow with cordon.rules.commands.all_granted as false with input as testing.bases.hello
 	cordon.allow with input as testing.bases.hello
 }
 
@@ -76,7 +76,7 @@ test_all_keys_are_there if {
 		"scope": {
 			"read": {"/**"},
 			"write": {"/workspace/**"},
-			"deny": data.cordon.rules.paths.denylist,
+			"deny": cordon.rules.paths.denylist,
 			"commands": {"echo"},
 			"env": set(),
 			"network": "egress",

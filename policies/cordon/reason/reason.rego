@@ -1,6 +1,6 @@
 # METADATA
 # title: Reasons
-# description: Words a denial from the annotations of the rule that denies, so that message and remedy live beside the rule.
+# description: Words a denial from the annotations of its rule, so that message and remedy live beside the rule.
 package cordon.reason
 
 # METADATA

@@ -5,14 +5,15 @@
 #   (a JSON patch operation) and the codes that must come of it: all of them and no other.
 package cordon.testing_test
 
-import data.cordon
+import data.cordon.decision
+import data.cordon.stamp
 
 digest := "sha256:1111111111111111111111111111111111111111111111111111111111111111"
 
 # METADATA
 # description: The whole decision on a request.
 decide(request) := answer if {
-	answer := cordon.decision with input as request with data.cordon.stamp as {"digest": digest}
+	answer := decision with input as request with stamp as {"digest": digest}
 }
 
 # METADATA

@@ -13,10 +13,10 @@ import data.cordon.rules.reviews
 #   short_name: reviewers_disagree
 #   remedy: Have a human review it, who decides; or change what the no is about.
 deny contains reason.from(rego.metadata.chain(), [reason.field(review, "actor")]) if {
+	not settings.tie_breaker in reviews.passed
 	some review in input.facts.reviews
 	not reviews.harmless(review)
-	not review.actor in data.cordon.rules.reviews.veto
-	not settings.tie_breaker in reviews.passed
+	not review.actor in reviews.veto
 }
 
 # METADATA
@@ -47,7 +47,7 @@ apart(lease) if lease.expires_at <= input.now
 apart(lease) if {
 	lease.requester != ""
 	lease.expires_at > 0
-	shared := [glob | some glob in input.intent.scope.write; not glob in settings.private]
+	shared := [ours | some ours in input.intent.scope.write; not ours in settings.private]
 	every theirs in lease.write {
 		not met(theirs, shared)
 	}
@@ -60,6 +60,7 @@ met(theirs, shared) if {
 }
 
 # METADATA
+# scope: document
 # description: True when one glob, taken as a path, is matched by the other.
 meet(one, other) if glob.match(one, ["/"], other)
 

@@ -1,12 +1,13 @@
 # METADATA
 # title: ATP and the nap
-# description: Every request costs. Who has little left is refused what costs much (the nap), and rests until it has more.
+# description: Every request costs. Who has little left is refused what costs much, and so naps until it has more.
 package cordon.rules.atp
 
 import data.cordon.reason
 import data.cordon.rules.matrix
 
 # METADATA
+# scope: document
 # description: What the request costs - a base, each capability, each command after the first, times the phase's factor.
 default cost := 0
 

@@ -11,6 +11,7 @@ import data.cordon.rules.commands.groups
 import data.cordon.rules.matrix
 
 # METADATA
+# scope: document
 # description: The program's name, without a directory of the system's own.
 program(command) := name if {
 	name := command.argv[0]
@@ -30,7 +31,7 @@ named := [program(command) | some command in input.intent.commands]
 
 # METADATA
 # description: Each program named, with each group of the requester's line that holds it.
-matches := {[name, group] |
+matches contains [name, group] if {
 	some name in named
 	some group in matrix.row.programs
 	name in groups[group].names
@@ -64,9 +65,10 @@ listed contains name if some [name, _] in matches
 # custom:
 #   short_name: capability_missing
 #   remedy: Add the capability to the intent.
-deny contains reason.from(rego.metadata.chain(), [name, groups[group].capability]) if {
+deny contains reason.from(rego.metadata.chain(), [name, needed]) if {
 	some [name, group] in matches
-	not groups[group].capability in input.intent.capabilities
+	needed := groups[group].capability
+	not needed in input.intent.capabilities
 }
 
 # METADATA

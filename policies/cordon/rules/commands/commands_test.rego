@@ -211,6 +211,7 @@ programs := {
 		"sed",
 		"find",
 		"diff",
+		"patch",
 	],
 	"launcher": [
 		"env",
@@ -276,13 +277,13 @@ test_every_group_needs_its_capability if {
 	every group, names in programs {
 		needed := capability_of[group]
 		tokens := [token | some token in object.keys(matrix.capabilities); token != needed]
-		count(commands.granted) == 0 with input as asking(names[0], tokens) with data.cordon.rules.matrix.rows as row([group])
+		count(commands.granted) == 0 with input as asking(names[0], tokens) with matrix.rows as row([group])
 	}
 }
 
 given(name, lists) := names if {
 	names := commands.granted with input as asking(name, object.keys(matrix.capabilities) - {"dev:gpu"})
-		with data.cordon.rules.matrix.rows as row(lists)
+		with matrix.rows as row(lists)
 }
 
 asking(name, tokens) := json.patch(testing.bases.hello, [

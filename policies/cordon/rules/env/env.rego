@@ -1,6 +1,6 @@
 # METADATA
 # title: Environment
-# description: Variables a task may be given. The denylist names what changes how programs are loaded or found, and wins.
+# description: Variables a task may be given. The denylist is of what changes how programs are loaded, and wins.
 package cordon.rules.env
 
 import data.cordon.reason
@@ -22,9 +22,9 @@ judged(name) if listed(name)
 judged(name) if denied(name)
 
 listed(name) if {
+	regex.match(`^[A-Z_][A-Z0-9_]*$`, name)
 	some pattern in data.cordon.rules.env.allowlist
 	glob.match(pattern, [], name)
-	regex.match(`^[A-Z_][A-Z0-9_]*$`, name)
 }
 
 # METADATA

@@ -538,7 +538,7 @@ test_no_entry_denies_what_another_is_there_for if {
 }
 
 test_the_denylist_wins if {
-	granted("LANG") == set() with data.cordon.rules.env.denylist as ["LANG"]
+	granted("LANG") == set() with env.denylist as ["LANG"]
 }
 
 granted(name) := names if {

@@ -11,7 +11,7 @@ import data.cordon.rules.matrix
 # description: The most that may be asked for, by limit - the base tier, lifted by the capabilities granted.
 ceiling := object.union_n(array.concat(
 	[data.cordon.rules.limits.base],
-	[data.cordon.rules.limits.lifts[token] | some token in matrix.granted],
+	[lifted | some token, lifted in data.cordon.rules.limits.lifts; token in matrix.granted],
 ))
 
 # METADATA

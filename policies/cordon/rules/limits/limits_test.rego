@@ -348,12 +348,12 @@ test_what_is_asked_is_granted if {
 }
 
 test_more_than_the_tier_is_cut_to_the_floor if {
-	limits.granted == data.cordon.rules.limits.floor with input as json.patch(testing.bases.hello, [{
+	limits.granted == limits.floor with input as json.patch(testing.bases.hello, [{
 		"op": "replace",
 		"path": "/intent/limits/pids",
 		"value": 1000,
 	}])
-	limits.granted == data.cordon.rules.limits.floor with input as json.patch(testing.bases.hello, [{
+	limits.granted == limits.floor with input as json.patch(testing.bases.hello, [{
 		"op": "replace",
 		"path": "/intent/limits/pids",
 		"value": 0,

@@ -40,16 +40,17 @@ deny contains reason.from(rego.metadata.chain(), [token]) if {
 # custom:
 #   short_name: always_refused
 #   remedy: Do without it; the matrix says why it is refused.
-deny contains reason.from(rego.metadata.chain(), [token, capabilities[token].refused]) if {
+deny contains reason.from(rego.metadata.chain(), [token, why]) if {
 	some token in input.intent.capabilities
-	capabilities[token].refused != ""
+	why := capabilities[token].refused
+	why != ""
 }
 
 # METADATA
 # title: The matrix does not grant this capability
 # custom:
 #   short_name: not_granted
-#   remedy: Leave the capability out, ask with a persona or in a phase that has it, or have the cell added to matrix/data.yaml.
+#   remedy: Leave it out, ask with a persona or in a phase that has it, or have the cell added to matrix/data.yaml.
 deny contains reason.from(rego.metadata.chain(), [token, row_name]) if {
 	row
 	some token in input.intent.capabilities

@@ -1,6 +1,6 @@
 # METADATA
 # title: Network
-# description: No network by default. With net:egress a task reaches the endpoints it names, if they are on the allowlist.
+# description: No network by default; with net:egress the endpoints that are named, if they are on the allowlist.
 package cordon.rules.network
 
 import data.cordon.reason
@@ -94,6 +94,7 @@ listed(endpoint) if {
 }
 
 # METADATA
+# scope: document
 # description: Mode granted.
 default mode := "deny_all"
 

@@ -179,9 +179,28 @@ test_denied if testing.failed(cases) == set()
 
 test_denied_whatever_else_is_missing if testing.fragile(cases) == set()
 
-reachable := [["mirror.cordon.test", 80, "tcp"], ["mirror.cordon.test", 443, "tcp"], ["a.mirror.cordon.test", 443, "tcp"], ["resolver.cordon.test", 53, "udp"], ["198.18.0.10", 80, "tcp"], ["198.18.0.10", 443, "tcp"], ["198.18.0.10", 8080, "tcp"]]
+reachable := [
+	["mirror.cordon.test", 80, "tcp"],
+	["mirror.cordon.test", 443, "tcp"],
+	["a.mirror.cordon.test", 443, "tcp"],
+	["resolver.cordon.test", 53, "udp"],
+	["198.18.0.10", 80, "tcp"],
+	["198.18.0.10", 443, "tcp"],
+	["198.18.0.10", 8080, "tcp"],
+]
 
-unreachable := [["mirror.cordon.test", 81, "tcp"], ["mirror.cordon.test", 443, "udp"], ["a.mirror.cordon.test", 80, "tcp"], ["a.b.mirror.cordon.test", 443, "tcp"], ["xmirror.cordon.test", 443, "tcp"], ["mirror.cordon.test.evil.test", 443, "tcp"], ["resolver.cordon.test", 53, "tcp"], ["198.18.1.10", 80, "tcp"], ["198.18.0.10.evil.test", 80, "tcp"], ["198.18.0.10", 22, "tcp"]]
+unreachable := [
+	["mirror.cordon.test", 81, "tcp"],
+	["mirror.cordon.test", 443, "udp"],
+	["a.mirror.cordon.test", 80, "tcp"],
+	["a.b.mirror.cordon.test", 443, "tcp"],
+	["xmirror.cordon.test", 443, "tcp"],
+	["mirror.cordon.test.evil.test", 443, "tcp"],
+	["resolver.cordon.test", 53, "tcp"],
+	["198.18.1.10", 80, "tcp"],
+	["198.18.0.10.evil.test", 80, "tcp"],
+	["198.18.0.10", 22, "tcp"],
+]
 
 # What each entry of the denylist is there for, written out a second time.
 denied_examples := {

@@ -3,8 +3,8 @@
 # description: |
 #   Paths that name one file: files put in, patched and handed back, working directories. Globs: `*` matches within one
 #   segment, `**` across segments; the denylist wins over the allowlist. Only plain spellings are accepted, so that a
-#   path means the same here, on the host and in the guest: absolute, of ASCII letters, digits and `_ @ % + = : , ~ # . -`,
-#   without `//`, `.` or `..` segments, or a slash at the end.
+#   path means the same here, on the host and in the guest: absolute, of ASCII letters, digits and
+#   `_ @ % + = : , ~ # . -`, without `//`, `.` or `..` segments, or a slash at the end.
 package cordon.rules.paths
 
 import data.cordon.reason

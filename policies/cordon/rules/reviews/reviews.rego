@@ -7,6 +7,7 @@ import data.cordon.reason
 import data.cordon.rules.risk
 
 # METADATA
+# scope: document
 # description: The reviewers this request needs.
 required contains actor if some actor in data.cordon.rules.reviews.required_in[input.intent.phase]
 
@@ -84,20 +85,20 @@ deny contains reason.from(rego.metadata.chain(), [reason.field(review, "actor")]
 # custom:
 #   short_name: secret_found
 #   remedy: Take the secret out of files, patch, arguments and environment, and consider it known.
-deny contains reason.from(rego.metadata.chain(), found(input.facts.secrets_found)) if not no_secret
+deny contains reason.from(rego.metadata.chain(), found(input.facts.secrets_found)) if not free_of_secrets
 
-no_secret if count(input.facts.secrets_found) == 0
+free_of_secrets if count(input.facts.secrets_found) == 0
 
 # METADATA
 # title: The request holds a forbidden pattern
 # custom:
 #   short_name: forbidden_pattern
 #   remedy: Do without it; only the red team's drills in staging may carry such patterns.
-deny contains reason.from(rego.metadata.chain(), found(input.facts.forbidden_patterns)) if not no_pattern
+deny contains reason.from(rego.metadata.chain(), found(input.facts.forbidden_patterns)) if not patterns_tolerated
 
-no_pattern if count(input.facts.forbidden_patterns) == 0
+patterns_tolerated if count(input.facts.forbidden_patterns) == 0
 
-no_pattern if {
+patterns_tolerated if {
 	is_array(input.facts.forbidden_patterns)
 	some waiver in data.cordon.rules.reviews.pattern_waivers
 	waiver.requester == input.intent.requester

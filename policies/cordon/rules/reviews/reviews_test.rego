@@ -177,8 +177,8 @@ test_reviewers if {
 }
 
 test_patterns_are_waived_in_staging_only if {
-	reviews.no_pattern with input as testing.bases.drill
-	not reviews.no_pattern with input as json.patch(testing.bases.drill, [{
+	reviews.patterns_tolerated with input as testing.bases.drill
+	not reviews.patterns_tolerated with input as json.patch(testing.bases.drill, [{
 		"op": "replace",
 		"path": "/intent/phase",
 		"value": "production",

@@ -9,6 +9,7 @@ import data.cordon.rules.matrix
 import data.cordon.rules.risk.weights
 
 # METADATA
+# scope: document
 # description: Each factor that applies, with its points.
 factors contains {"name": concat(" ", ["capability", token]), "points": points} if {
 	some token in input.intent.capabilities

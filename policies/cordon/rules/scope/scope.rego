@@ -15,20 +15,20 @@ import data.cordon.rules.scope.writable_with
 # custom:
 #   short_name: not_plain
 #   remedy: Write it absolute, in printable ASCII, with * within and ** across segments, without //, . or .. segments.
-deny contains reason.from(rego.metadata.chain(), [glob]) if {
-	some glob in globs
-	not plain(glob)
+deny contains reason.from(rego.metadata.chain(), [pattern]) if {
+	some pattern in globs
+	not plain(pattern)
 }
 
-globs contains glob if some glob in input.intent.scope.read
+globs contains pattern if some pattern in input.intent.scope.read
 
-globs contains glob if some glob in input.intent.scope.write
+globs contains pattern if some pattern in input.intent.scope.write
 
 # METADATA
 # description: A plain path once its stars stand for letters; more than two stars in a row mean nothing.
-plain(glob) if {
-	not contains(glob, "***")
-	paths.plain(replace(glob, "*", "x"))
+plain(pattern) if {
+	not contains(pattern, "***")
+	paths.plain(replace(pattern, "*", "x"))
 }
 
 # METADATA
@@ -36,9 +36,9 @@ plain(glob) if {
 # custom:
 #   short_name: write_not_allowed
 #   remedy: Ask for globs below /workspace (or below /tmp with fs:write_tmp).
-deny contains reason.from(rego.metadata.chain(), [glob]) if {
-	some glob in input.intent.scope.write
-	not glob in granted_write
+deny contains reason.from(rego.metadata.chain(), [pattern]) if {
+	some pattern in input.intent.scope.write
+	not pattern in granted_write
 }
 
 # METADATA
@@ -46,24 +46,25 @@ deny contains reason.from(rego.metadata.chain(), [glob]) if {
 # custom:
 #   short_name: denied
 #   remedy: Leave the glob out; no capability opens it.
-deny contains reason.from(rego.metadata.chain(), [glob]) if {
-	some glob in globs
-	paths.denied(glob)
+deny contains reason.from(rego.metadata.chain(), [pattern]) if {
+	some pattern in globs
+	paths.denied(pattern)
 }
 
 # METADATA
+# scope: document
 # description: The write globs asked for that lie in a writable tree the requester has.
-granted_write contains glob if {
-	some glob in input.intent.scope.write
-	strings.any_prefix_match(glob, writable)
+granted_write contains pattern if {
+	some pattern in input.intent.scope.write
+	strings.any_prefix_match(pattern, writable)
 }
 
-granted_write contains glob if {
+granted_write contains pattern if {
 	some token in input.intent.capabilities
-	some glob in input.intent.scope.write
-	strings.any_prefix_match(glob, writable_with[token])
+	some pattern in input.intent.scope.write
+	strings.any_prefix_match(pattern, writable_with[token])
 }
 
 # METADATA
 # description: The read globs asked for.
-granted_read contains glob if some glob in input.intent.scope.read
+granted_read contains pattern if some pattern in input.intent.scope.read

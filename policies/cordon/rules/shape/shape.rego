@@ -22,7 +22,7 @@ known_version if {
 # title: The intent's id is not a plain name
 # custom:
 #   short_name: intent_id
-#   remedy: Use letters, digits, dots, colons, hyphens and underscores, at most 128 characters, beginning with a letter or digit.
+#   remedy: Use at most 128 letters, digits, dots, colons, hyphens and underscores, a letter or digit first.
 deny contains reason.from(rego.metadata.chain(), []) if not plain_id
 
 plain_id if regex.match(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`, input.intent.id)
