@@ -48,7 +48,7 @@ def test_an_ordinary_run_leaves_no_alarm(watch: HostWatch) -> None:
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "changed": (lambda root: (root / "policy.rego").write_text("package y\n"), "policy.rego was changed"),
     "changed back in time": (
-        lambda root: (_rewrite_keeping_times(root / "policy.rego")),
+        lambda root: _rewrite_keeping_times(root / "policy.rego"),
         "policy.rego was changed",
     ),
     "new": (lambda root: (root / "sub/new").write_text(""), "sub/new appeared"),
