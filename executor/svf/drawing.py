@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from executor.svf.machine import Machine, SuiteCoverage, Transition
 
 # All lengths in pixels.
-COLUMN: Final = 190
-ROW: Final = 62
+COLUMN: Final = 240
+ROW: Final = 66
 BOX_WIDTH: Final = 104
 BOX_HEIGHT: Final = 26
 MARGIN: Final = 20
@@ -93,12 +93,8 @@ def _panel(panel: _Panel, visited: Collection[Transition]) -> list[str]:
         f'<text class="title" x="{x}" y="{y}">{machine.name}: {len(taken)} of {len(machine.transitions)}</text>',
         f'<text class="note" x="{x}" y="{y + 16}">{escape(machine.what)}</text>',
     ]
-    pairs: dict[tuple[str, str], list[Transition]] = defaultdict(list)
-    for step in machine.transitions:
-        pairs[step.source, step.target].append(step)
-    for (source, target), steps in pairs.items():
-        draw_pair = _loop if source == target else _arrow
-        parts += draw_pair(panel, source, target, steps, visited)
+    for bundle in _bundles(panel):
+        parts += bundle.draw(visited)
     for state in machine.states:
         x, y = panel.centre(state)
         kinds = f"state{' end' if state in machine.final else ''}{'' if state in reached else ' unseen'}"
@@ -109,54 +105,91 @@ def _panel(panel: _Panel, visited: Collection[Transition]) -> list[str]:
     return parts
 
 
-def _arrow(
-    panel: _Panel, source: str, target: str, steps: list[Transition], visited: Collection[Transition]
-) -> list[str]:
-    """One curve for all transitions between two states; each has its own line of label."""
-    (x1, y1), (x2, y2) = panel.centre(source), panel.centre(target)
-    half = BOX_HEIGHT // 2
-    same_column = x1 == x2
-    if same_column and 0 < y2 - y1 <= ROW:
-        path, label = f"M{x1} {y1 + half}L{x2} {y2 - half}", (x1 + 5, (y1 + y2) // 2)
-    elif same_column:
-        # Around whatever stands between; backwards on the other side than forwards.
-        side = 1 if y2 > y1 else -1
-        edge, bend = x1 + side * BOX_WIDTH // 2, x1 + side * (BOX_WIDTH // 2 + 34)
-        path = f"M{edge} {y1}C{bend} {y1} {bend} {y2} {edge} {y2}"
-        label = (bend - (6 if side > 0 else 44), (y1 + y2) // 2)
-    elif y1 == y2:
-        side = 1 if x2 > x1 else -1
-        path = f"M{x1 + side * BOX_WIDTH // 2} {y1}L{x2 - side * BOX_WIDTH // 2} {y2}"
-        label = ((x1 + x2) // 2 - 34, y1 - 6)
-    else:
-        side = 1 if x2 > x1 else -1
-        start, end = x1 + side * BOX_WIDTH // 2, y2 - half if y2 > y1 else y2 + half
-        path = f"M{start} {y1}C{x2} {y1} {x2} {(y1 + y2) // 2} {x2} {end}"
-        label = (start + side * 8 - (0 if side > 0 else 60), y1 - 4)
-    return [*_curve(path, steps, visited), *_labels(label, steps, visited)]
+def _bundles(panel: _Panel) -> list[_Bundle]:
+    """All transitions between two states as one arrow; those that leave a state on one side share its height."""
+    pairs: dict[tuple[str, str], list[Transition]] = defaultdict(list)
+    for step in panel.machine.transitions:
+        pairs[step.source, step.target].append(step)
+    sides: dict[tuple[str, int], list[tuple[str, list[Transition]]]] = defaultdict(list)
+    loops = [(source, steps) for (source, target), steps in pairs.items() if source == target]
+    for (source, target), steps in pairs.items():
+        if source != target:
+            sides[source, _side(panel.centre(source), panel.centre(target))].append((target, steps))
+    for state, steps in loops:
+        sides[state, -1 if (state, 1) in sides else 1].append((state, steps))
+    found = []
+    for (source, side), leaving in sides.items():
+        # The arrows that go up are labelled above those that go down, so that they do not cross at the box.
+        leaving.sort(key=lambda one: panel.centre(one[0])[1])
+        lines = sum(len(steps) for _, steps in leaving)
+        line = 0
+        for target, steps in leaving:
+            shift = round((line + (len(steps) - lines) / 2) * LABEL)
+            found.append(_Bundle(panel.centre(source), panel.centre(target), side, shift, steps))
+            line += len(steps)
+    return found
 
 
-def _loop(panel: _Panel, source: str, _: str, steps: list[Transition], visited: Collection[Transition]) -> list[str]:
-    x, y = panel.centre(source)
-    edge = x - BOX_WIDTH // 2
-    path = f"M{edge} {y + 6}C{edge - 22} {y + 14} {edge - 22} {y - 14} {edge} {y - 6}"
-    longest = max(len(step.name) for step in steps)
-    return [*_curve(path, steps, visited), *_labels((edge - 18 - longest * 5, y - 14), steps, visited)]
+def _side(source: tuple[int, int], target: tuple[int, int]) -> int:
+    """Where an arrow leaves: 0 below, 1 on the right, -1 on the left."""
+    (x1, y1), (x2, y2) = source, target
+    if x1 != x2:
+        return 1 if x2 > x1 else -1
+    if 0 < y2 - y1 <= ROW:
+        return 0
+    return 1 if y2 > y1 else -1
 
 
-def _curve(path: str, steps: list[Transition], visited: Collection[Transition]) -> list[str]:
-    kind = "taken" if all(step in visited for step in steps) else "missed"
-    return [f'<g class="{kind}"><path d="{path}" marker-end="url(#{kind})"/></g>']
+@dataclass(frozen=True, slots=True)
+class _Bundle:
+    """One arrow: from, to, the side it leaves on, how far from the middle of that side, and what it stands for."""
 
+    source: tuple[int, int]
+    target: tuple[int, int]
+    side: int
+    shift: int
+    steps: list[Transition]
 
-def _labels(at: tuple[int, int], steps: list[Transition], visited: Collection[Transition]) -> list[str]:
-    x, y = at
-    first = y - (len(steps) - 1) * LABEL // 2 + 4
-    return [
-        (
-            f'<g class="{"taken" if step in visited else "missed"}">'
-            f'<text class="label" x="{x}" y="{first + index * LABEL}">{escape(step.name)}'
-            f"<title>{escape(step.event)}</title></text></g>"
-        )
-        for index, step in enumerate(steps)
-    ]
+    def draw(self, visited: Collection[Transition]) -> list[str]:
+        """The curve, and one line of label for each transition."""
+        kind = "taken" if all(step in visited for step in self.steps) else "missed"
+        return [
+            f'<g class="{kind}"><path d="{self._path()}" marker-end="url(#{kind})"/></g>',
+            *self._labels(visited),
+        ]
+
+    def _path(self) -> str:
+        (x1, y1), (x2, y2) = self.source, self.target
+        half_width, half_height = BOX_WIDTH // 2, BOX_HEIGHT // 2
+        if self.side == 0:
+            return f"M{x1} {y1 + half_height}L{x2} {y2 - half_height}"
+        edge = x1 + self.side * half_width
+        start = y1 + max(-half_height + 3, min(half_height - 3, self.shift))
+        if (x1, y1) == (x2, y2):
+            bend = edge + self.side * 24
+            return f"M{edge} {y1 + 7}C{bend} {y1 + 16} {bend} {y1 - 16} {edge} {y1 - 7}"
+        if x1 == x2:
+            # Around whatever stands between; forwards on the right, backwards on the left.
+            bend = edge + self.side * 40
+            return f"M{edge} {start}C{bend} {start} {bend} {y2} {x2 + self.side * half_width} {y2}"
+        if y1 == y2:
+            return f"M{edge} {start}L{x2 - self.side * half_width} {y2 + max(-9, min(9, self.shift))}"
+        end = y2 - half_height if y2 > y1 else y2 + half_height
+        return f"M{edge} {start}C{x2} {start} {x2} {(y1 + y2) // 2} {x2} {end}"
+
+    def _labels(self, visited: Collection[Transition]) -> list[str]:
+        x1, y1 = self.source
+        anchor = "end" if self.side < 0 else "start"
+        x = x1 + 6 if self.side == 0 else x1 + self.side * (BOX_WIDTH // 2 + 6)
+        if self.source == self.target:
+            x += self.side * 20
+        middle = y1 + ROW // 2 if self.side == 0 else y1 + self.shift
+        first = middle - (len(self.steps) - 1) * LABEL // 2 + 3
+        return [
+            (
+                f'<g class="{"taken" if step in visited else "missed"}">'
+                f'<text class="label" text-anchor="{anchor}" x="{x}" y="{first + index * LABEL}">{escape(step.name)}'
+                f"<title>{escape(step.event)}</title></text></g>"
+            )
+            for index, step in enumerate(self.steps)
+        ]
