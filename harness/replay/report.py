@@ -112,7 +112,8 @@ def why(group: Group) -> Iterator[str]:
     side = group.example.before if group.direction == "newly-allowed" else group.example.after
     if group.direction == "changed":
         yield f"was: {', '.join(codes_of(group.example.before)) or 'allowed'}"
-    for reason in side.get("reasons") or []:
+    reasons = side.get("reasons")
+    for reason in reasons if isinstance(reasons, list) else []:
         if isinstance(reason, dict):
             yield one_line(f"{reason.get('code')}: {reason.get('msg')}")
 
@@ -136,8 +137,8 @@ def markdown(replay: Replay, *, changes: bool) -> str:
 def _markdown_row(group: Group) -> str:
     codes = ", ".join(f"`{_code(code)}`" for code in group.codes) or "nothing granted it"
     example = group.example
-    words = f"`{_code(example.intent_id)}` {_cell(example.asks)}"
-    return f"| {group.count} | {codes} | `{_code(group.actor)}` | {words} |"
+    words = f"{_cell(example.intent_id)}: {_cell(example.asks)}"
+    return f"| {group.count} | {codes} | {_cell(group.actor)} | {words} |"
 
 
 def _details(group: Group) -> str:

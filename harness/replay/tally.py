@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -102,26 +103,31 @@ def compare(before: Answer, after: Answer) -> tuple[Direction, tuple[str, ...]] 
 
 def codes_of(answer: Answer) -> tuple[str, ...]:
     """The reason codes, sorted, each once. Codes alone are reasons too: logs may hold them so."""
-    reasons = answer.get("reasons") or []
-    return tuple(sorted({reason["code"] if isinstance(reason, dict) else str(reason) for reason in reasons}))
+    reasons = answer.get("reasons")
+    found = reasons if isinstance(reasons, list) else []
+    return tuple(sorted({str(one.get("code", "?")) if isinstance(one, dict) else str(one) for one in found}))
 
 
 def _section(answer: Answer, name: str) -> Any:
     value = answer.get(name)
     if name in ("reasons", "grants") and isinstance(value, list):
-        return sorted(value, key=lambda item: sorted(item.items()) if isinstance(item, dict) else [("", str(item))])
+        return sorted(value, key=lambda item: json.dumps(item, sort_keys=True))
     return value
 
 
 def asks(document: dict[str, Any]) -> str:
-    """What an input asks for, in a line: phase, capabilities, the first program."""
+    """What an input asks for, in a line: phase, capabilities, the first program. Takes whatever a log may hold."""
     intent = document.get("intent")
     if not isinstance(intent, dict):
         return "?"
-    commands = intent.get("commands") or []
-    first = commands[0].get("argv", []) if isinstance(commands, list) and isinstance(commands[0], dict) else []
+    commands = _items(intent.get("commands"))
+    first = commands[0] if commands and isinstance(commands[0], dict) else {}
+    words = " ".join(map(str, _items(first.get("argv"))))[:80] or "nothing"
     more = f" and {len(commands) - 1} more" if len(commands) > 1 else ""
-    words = " ".join(str(word) for word in first)
     persona = f" as {intent['persona']}" if intent.get("persona") else ""
-    capabilities = ", ".join(str(token) for token in intent.get("capabilities") or []) or "nothing"
-    return f"{intent.get('phase', '?')}{persona}: {words[:80]}{more} with {capabilities}"
+    capabilities = ", ".join(map(str, _items(intent.get("capabilities")))) or "no capability"
+    return f"{intent.get('phase', '?')}{persona}: {words}{more} with {capabilities}"
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
