@@ -67,6 +67,18 @@ class FrameViolationError(RefusedError):
         self.reason = reason
 
 
+class RequestRefusedError(RefusedError):
+    """A client's request was not taken. `status` says whose turn it is to change something, as in HTTP."""
+
+    code = "bridge.refused"
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        """`status`: 400 malformed, 403 not yours, 409 twice, 413 too large, 503 not now; `reason` is a stable code."""
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
 class PolicyUnavailableError(OutsideError):
     """The policy engine could not be started or asked."""
 

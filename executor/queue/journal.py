@@ -1,0 +1,163 @@
+"""What was queued and what was running, so that the next start can say so: one line of canonical JSON per change.
+
+    {"op":"queued","task":...,"intent":...,"requester":...,"priority":...,"digest":...}   {"op":"taken","task":...}
+    {"op":"ended","task":...}
+
+A line is in the kernel's hands when `add` returns: it survives `kill -9` of this process. It is not synced, so a power
+loss may take the last lines; nothing that ran is lost then either, because the audit trail has it. The file is begun
+anew at every start, after what it held was read.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from executor import canonical
+from executor.errors import InvalidInputError, OutsideError
+
+NAME: Final = "queue.journal"
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""Bytes after which the journal is rewritten with only what is still open: some 200,000 tasks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A task that had not ended when the executor died."""
+
+    task_id: str
+    intent_id: str
+    requester: str
+    priority: str
+    digest: str
+    """Digest of the intent, as `intent_event.SUBMITTED` records it."""
+    phase: str = "staging"
+    state: Literal["queued", "taken"] = "queued"
+
+
+class Journal:
+    """The open journal of one service. Thread-safe; closing twice is silent."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begin a new journal in `folder`; what an earlier one left open is in `leftovers`. Raises `OutsideError`."""
+        self._path = folder / NAME
+        self._lock = threading.Lock()
+        self._open: dict[str, Leftover] = {}
+        self._fd = -1
+        self._size = 0
+        try:
+            self.leftovers, self.unreadable = read(self._path)
+            self._begin()
+        except OSError as error:
+            raise OutsideError(f"the queue journal {self._path} cannot be kept: {error.strerror}") from error
+
+    def queued(self, task: Leftover) -> None:
+        """`task` waits."""
+        self._add(task.task_id, task, _queued(task))
+
+    def taken(self, task_id: str) -> None:
+        """The task's turn has come."""
+        with self._lock:
+            task = self._open.get(task_id)
+        if task is not None:
+            self._add(task_id, replace(task, state="taken"), {"op": "taken", "task": task_id})
+
+    def ended(self, task_id: str) -> None:
+        """The task has ended, one way or another, and that is on record."""
+        self._add(task_id, None, {"op": "ended", "task": task_id})
+
+    def close(self) -> None:
+        """Release the file; what is open stays written in it."""
+        with self._lock:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+
+    def _add(self, task_id: str, task: Leftover | None, line: Mapping[str, Any]) -> None:
+        data = canonical.dumps(line) + b"\n"
+        with self._lock:
+            if task is None:
+                self._open.pop(task_id, None)
+            else:
+                self._open[task_id] = task
+            if self._fd < 0:
+                return
+            try:
+                self._size += os.write(self._fd, data)
+                if self._size > MAX_BYTES:
+                    os.close(self._fd)
+                    self._begin()
+            except OSError as error:
+                raise OutsideError(f"the queue journal cannot be written: {error.strerror}") from error
+
+    def _begin(self) -> None:
+        """A new file with what is open now, in place of the old one in one step."""
+        staging = self._path.with_name(f".{NAME}.new")
+        staging.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(staging, flags, 0o600)
+        self._size = 0
+        for task in self._open.values():
+            lines = canonical.dumps(_queued(task)) + b"\n"
+            if task.state == "taken":
+                lines += canonical.dumps({"op": "taken", "task": task.task_id}) + b"\n"
+            self._size += os.write(self._fd, lines)
+        staging.replace(self._path)
+
+
+def read(path: Path) -> tuple[tuple[Leftover, ...], int]:
+    """What the journal at `path` says is open, in the order it came, and how many of its lines say nothing.
+
+    A line torn by a crash counts among the latter, and so does one somebody made up: the journal is a help for closing
+    what is open, not evidence.
+    """
+    found: dict[str, Leftover] = {}
+    unreadable = 0
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return (), 0
+    for line in filter(None, lines):
+        try:
+            raw = canonical.loads(line, where="journal")
+            _apply(raw, found)
+        except (InvalidInputError, KeyError, TypeError, AttributeError):
+            unreadable += 1
+    return tuple(found.values()), unreadable
+
+
+def _queued(task: Leftover) -> dict[str, Any]:
+    return {
+        "op": "queued",
+        "task": task.task_id,
+        "intent": task.intent_id,
+        "requester": task.requester,
+        "priority": task.priority,
+        "digest": task.digest,
+        "phase": task.phase,
+    }
+
+
+def _apply(raw: Mapping[str, Any], found: dict[str, Leftover]) -> None:
+    task_id = _text(raw, "task")
+    match raw["op"]:
+        case "queued":
+            names = ("intent", "requester", "priority", "digest", "phase")
+            found[task_id] = Leftover(task_id, *(_text(raw, name) for name in names))
+        case "taken":
+            found[task_id] = replace(found[task_id], state="taken")
+        case "ended":
+            found.pop(task_id, None)
+        case _:
+            raise KeyError("op")
+
+
+def _text(raw: Mapping[str, Any], name: str) -> str:
+    value = raw[name]
+    if not isinstance(value, str):
+        raise TypeError(name)
+    return value
