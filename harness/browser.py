@@ -49,7 +49,7 @@ os.set_inheritable(3, True)
 os.set_inheritable(4, True)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-"""Chromium wants the protocol on descriptors 3 and 4: moved there in the child, where nothing else can be in the way."""
+"""Chromium wants the protocol on descriptors 3 and 4: moved there in the child, where nothing else is in the way."""
 
 
 class Browser:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from executor.api import Executor
 from executor.errors import OutsideError
+from executor.paths import cache_dir
 from harness.canaries import HostWatch
 
 Wanted = Literal["auto", "kvm", "tcg", "sim"]
@@ -23,9 +24,17 @@ def open_real_executor(session: DrillSession) -> Executor:
     """The executor behind every engine; imported late, because collection does not need libvirt."""
     from executor.service import open_executor  # noqa: PLC0415 - `pytest --collect-only` works without a hypervisor
 
-    return open_executor(
+    opened = open_executor(
         engine=session.engine, state=session.state, policies=session.policies, progress=session.progress, drill=True
     )
+    session.watched += _images()
+    return opened
+
+
+def _images() -> tuple[Path, ...]:
+    """The finished gold images and agent disks; builds in progress are told by a dot in front."""
+    folders = (cache_dir() / "images", cache_dir() / "agents")
+    return tuple(sorted(path for folder in folders if folder.is_dir() for path in folder.glob("[0-9a-f]*")))
 
 
 @dataclass
@@ -56,6 +65,7 @@ class DrillSession:
             except OutsideError as error:
                 self._failure = error
                 raise
+            self.watch().trees = (self.policies, *self.watched)
         return self._executor
 
     @property

@@ -15,13 +15,15 @@ import pytest
 
 from executor import weaken
 from executor.errors import InvalidInputError
-from harness import schema, summary, summary_table
+from harness import coverage, schema, summary, summary_table
+from harness.coverage import Covered
 from harness.drill_session import ENGINES, DrillSession, own_state
 from harness.items import IDS, RECORD, SESSION, ScenarioFile, ScenarioItem
 from harness.records import Record
 from harness.shard import Shard
 
 RECORDS: Final = pytest.StashKey[list[Record]]()
+COVERED: Final = pytest.StashKey[Covered]()
 FOLDER: Final = "scenarios"
 
 
@@ -50,6 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     state = config.getoption("--state")
     config.stash[IDS] = {}
     config.stash[RECORDS] = []
+    config.stash[COVERED] = Covered()
     config.stash[SESSION] = DrillSession(
         engine=config.getoption("--engine"),
         policies=(config.getoption("--policies") or config.rootpath / "policies").absolute(),
@@ -123,13 +126,23 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Release the executor, write the summary, and refuse to call a run green in which nothing passed."""
     config = session.config
     config.stash[SESSION].close()
+    config.stash[COVERED] |= coverage.of_trail(config.stash[SESSION].state)
     if _is_worker(config):
+        config.workeroutput["cordon_covered"] = config.stash[COVERED].to_json()  # type: ignore[attr-defined] # xdist's
         return
     found = config.stash[RECORDS]
     if found and session.exitstatus == pytest.ExitCode.OK and not any(record["good"] for record in found):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if target := config.getoption("--summary"):
-        summary.write(target, summary.summarize(found, config.stash[SESSION].policies))
+        summary.write(target, summary.summarize(found, config.stash[SESSION].policies, config.stash[COVERED]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add what a worker's audit trail covers; a worker that died has none."""
+    raw = getattr(node, "workeroutput", {}).get("cordon_covered")
+    if raw is not None:
+        node.config.stash[COVERED] |= Covered.from_json(raw)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -138,7 +151,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if found := config.stash[RECORDS]:
         terminalreporter.section("drills")
         width = terminalreporter._tw.fullwidth  # noqa: SLF001 - pytest offers no public way to ask for the width
-        terminalreporter.write_line(summary_table.render(found, width=width, color=terminalreporter.hasmarkup))
+        terminalreporter.write_line(
+            summary_table.render(found, config.stash[COVERED], width=width, color=terminalreporter.hasmarkup)
+        )
 
 
 @pytest.fixture(scope="session")

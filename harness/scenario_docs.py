@@ -27,11 +27,11 @@ _LISTS: Final = (
 _HEAD: Final = """\
 # Scenario reference
 
-<!-- Written by `python -m harness.scenario_docs` from harness/schema/scenario.schema.json: change that, not this. -->
+<!-- Written by `python -m harness.scenario_docs` from harness/schema/scenario.schema.json: change that one. -->
 
-A scenario is one YAML document below `scenarios/`; a file may hold several. `pytest scenarios` runs them, `cordon schema`
-prints the schema for your editor. YAML is read strictly: keys appear once, `true` and `false` are the only booleans,
-there are no merge keys, and every mistake is reported with file, line, column, field and what would fit.
+A scenario is one YAML document below `scenarios/`; a file may hold several. `pytest scenarios` runs them; `cordon
+schema` prints the schema for your editor. YAML is read strictly: keys appear once, `true` and `false` are the only
+booleans, there are no merge keys, and every mistake is reported with file, line, column, field and what would fit.
 [Write a drill](guides/write-a-drill.md) shows one from start to end.
 """
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from executor.svf import machine
+from harness import coverage
 from harness.canaries import content_digest
+from harness.coverage import Covered
 from harness.records import Record
 
 PLANS: Final = tuple("ABCDEFGHIJ")
@@ -24,8 +25,8 @@ TO_OUTPUT: Final = ("vm.acquire", "prepare", "first_output")
 _PACKAGES: Final = ("cordon", "pytest", "allure-pytest", "libvirt-python", "opa-python-client", "pynacl")
 
 
-def summarize(records: Sequence[Record], policies: Path, *, seconds: float | None = None) -> dict[str, Any]:
-    """The summary as data; `seconds` is the whole run's duration, by default the scenarios' own sum."""
+def summarize(records: Sequence[Record], policies: Path, covered: Covered) -> dict[str, Any]:
+    """The summary as data; `covered` is what the audit trails show."""
     runs = [run for record in records for run in record["runs"]]
     return {
         "engine": ",".join(sorted({run["engine"] for run in runs})) or "none",
@@ -40,7 +41,7 @@ def summarize(records: Sequence[Record], policies: Path, *, seconds: float | Non
         },
         "plans": {plan: _plan(plan, records) for plan in PLANS},
         "attempts": attempts(records),
-        "svf": svf(runs),
+        "svf": svf(runs, covered),
         "writes_outside": sum(record["writes_outside"] for record in records),
         "sabotage": {"controls": 0, "caught": 0},
         "figures": figures(runs),
@@ -49,7 +50,7 @@ def summarize(records: Sequence[Record], policies: Path, *, seconds: float | Non
             for record in records
             if record["ruling"] == "UNMEASURED"
         },
-        "duration_s": round(sum(record["seconds"] for record in records) if seconds is None else seconds, 3),
+        "duration_s": round(sum(record["seconds"] for record in records), 3),
     }
 
 
@@ -77,25 +78,25 @@ def attempts(records: Sequence[Record]) -> dict[str, int]:
     }
 
 
-def svf(runs: Sequence[Record]) -> dict[str, Any]:
-    """Coverage of the record: exact over every judged run, and over the machine's types and transitions."""
+def svf(runs: Sequence[Record], covered: Covered) -> dict[str, Any]:
+    """Coverage of the record: exact over every judged run, and over the machine's types and transitions.
+
+    What the runs' own events cover counts too, so that nothing is lost where there is no trail.
+    """
     judged = [run for run in runs if run["judged"]]
     seen = sum(len(run["events"]) for run in judged)
     missing = sum(run["missing"] for run in judged)
     unexpected = sum(run["unexpected"] for run in judged)
     expected = seen - unexpected + missing
     whole = expected + unexpected
-    suite = machine.suite_coverage([event for run in judged for event in run["events"]])
+    covered |= coverage.of_events([event for run in judged for event in run["events"]])
     return {
         "expected": expected,
         "seen": seen,
         "missing": missing,
         "unexpected": unexpected,
         "coverage": round((expected - missing) / whole, 6) if whole else 0.0,
-        "types_covered": suite.types_covered,
-        "types_total": suite.types_total,
-        "transitions_covered": suite.transitions_covered,
-        "transitions_total": suite.transitions_total,
+        **covered.figures(),
     }
 
 

@@ -10,15 +10,16 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import summary
+from harness.coverage import Covered
 from harness.records import Record
 
 
-def render(records: Sequence[Record], *, width: int, color: bool) -> str:
+def render(records: Sequence[Record], covered: Covered, *, width: int, color: bool) -> str:
     """The summary of `records` for a terminal of `width` columns."""
     target = io.StringIO()
     console = Console(file=target, width=max(width, 60), force_terminal=color, no_color=not color, highlight=False)
     console.print(_plans(records))
-    for line in _lines(records):
+    for line in _lines(records, covered):
         console.print(line, markup=False, soft_wrap=True)
     return target.getvalue().rstrip("\n")
 
@@ -37,14 +38,14 @@ def _plans(records: Sequence[Record]) -> Table:
     return table
 
 
-def _lines(records: Sequence[Record]) -> list[str]:
+def _lines(records: Sequence[Record], covered: Covered) -> list[str]:
     runs = [run for record in records for run in record["runs"]]
     lines = [f"engine      {', '.join(sorted({run['engine'] for run in runs})) or 'none: nothing could be run'}"]
     attempts = Counter(record["ruling"] for record in records if record["attempt"])
     if attempts:
         counted = ", ".join(f"{attempts[ruling]} {ruling}" for ruling in summary.RULINGS if attempts[ruling])
         lines.append(f"break-outs  {counted}")
-    svf = summary.svf(runs)
+    svf = summary.svf(runs, covered)
     lines.append(
         f"record      {svf['seen']} events, {svf['missing']} missing, {svf['unexpected']} unexpected, coverage"
         f" {svf['coverage']:.3f}; {svf['types_covered']}/{svf['types_total']} types,"

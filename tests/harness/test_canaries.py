@@ -109,9 +109,9 @@ def test_planted_secrets_in_files_and_events_are_noticed(watch: HostWatch) -> No
 @given(st.binary(max_size=12), st.binary(max_size=12))
 def test_secrets_are_found_in_base64_at_any_offset(before: bytes, behind: bytes) -> None:
     """Wherever a secret stands in what was encoded, one of its spellings is in the encoding."""
-    secret = "canary-0123456789abcdef0123456789abcdef"
-    coded = base64.b64encode(before + secret.encode() + behind)
-    assert any(spelling in coded for spelling in spellings(secret))
+    planted = "canary-0123456789abcdef0123456789abcdef"
+    coded = base64.b64encode(before + planted.encode() + behind)
+    assert any(spelling in coded for spelling in spellings(planted))
 
 
 def test_secrets_are_planted_anew_and_taken_away(tmp_path: Path) -> None:

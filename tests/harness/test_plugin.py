@@ -1,4 +1,4 @@
-"""The pytest plugin as its users meet it: selection, parallel runs, failures, summaries. Each test runs pytest anew"""
+"""The pytest plugin as its users meet it: selection, parallel runs, failures, summaries."""
 
 from __future__ import annotations
 

@@ -15,13 +15,13 @@ from harness.report_check import check
 
 def test_no_results_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     """Allure would call an empty report good; this does not."""
-    with pytest.raises(ReportError, match="there are no Allure results in .*; run `tox -e drills` first"):
+    with pytest.raises(ReportError, match=r"there are no Allure results in .*; run `tox -e drills` first"):
         report.generate(tmp_path, tmp_path / "out")
 
 
 @pytest.mark.report
 def test_a_browser_finds_every_scenario_and_runs_no_guest_script(project: Any, tmp_path: Path) -> None:
-    """One HTML file shows red and green scenarios by title; guest text with markup stays text; a missing one is told."""
+    """One HTML file shows red and green by title; guest text with markup stays text; a missing one is told."""
     project.write("a.yaml", project.hello("one"), project.hello("evil", argv="[evil]"), project.attempt)
     project.run("--alluredir=results")
     titles = drills.titles(project.path / "results")

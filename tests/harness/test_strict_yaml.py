@@ -45,12 +45,12 @@ def test_every_value_has_a_place(value: object) -> None:
 @given(st.text(max_size=80) | st.text("{}[]:,&*!|>'\"%@`-? \n\tab0", max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     """Whatever the text, the answer is documents or `ScenarioError`: nothing else gets out."""
+    lines: list[int] = []
     try:
-        documents = load_documents(text, "f.yaml")
+        lines = [document.place.line for document in load_documents(text, "f.yaml")]
     except ScenarioError as error:
-        assert all(problem.place.file == "f.yaml" for problem in error.problems)
-    else:
-        assert all(document.place.line >= 1 for document in documents)
+        lines = [problem.place.line for problem in error.problems] or [0]
+    assert all(line >= 1 for line in lines)
 
 
 @pytest.mark.parametrize("word", ["no", "No", "yes", "on", "OFF", "True", "TRUE"])
@@ -64,12 +64,14 @@ def test_guessed_booleans_are_refused(word: str) -> None:
 @pytest.mark.parametrize("word", ["010", "1:30", "1_000", "0b11", "+5", "2024-01-01", ".inf", ".NaN", "=", "1e3.5"])
 def test_guessed_numbers_and_dates_are_refused_or_text(word: str) -> None:
     """A scalar that YAML 1.1 would turn into something unexpected is refused or stays the text it is."""
+    refused = ""
+    value: object = {"a": word}
     try:
-        (document,) = load_documents(f"a: {word}", "f.yaml")
+        value = load_documents(f"a: {word}", "f.yaml")[0].value
     except ScenarioError as error:
-        assert "quote it" in str(error)
-    else:
-        assert document.value == {"a": word}
+        refused = str(error)
+    assert value == {"a": word}
+    assert not refused or "quote it" in refused
 
 
 @pytest.mark.parametrize(
