@@ -8,4 +8,4 @@ from typing import Final
 _INSTALLED: Final = any(entry.value == "harness.plugin" for entry in entry_points(group="pytest11"))
 """As an installed entry point pytest has loaded it already, under another name; twice is an error."""
 
-pytest_plugins = ["pytester"] if _INSTALLED else ["pytester", "harness.plugin"]
+pytest_plugins = ["pytester", "fixtures.ladder", *([] if _INSTALLED else ["harness.plugin"])]
