@@ -236,6 +236,15 @@ test_every_row_has_the_programs_written_here if {
 	}
 }
 
+# A cell that could never be granted would only mislead who reads the matrix.
+test_no_row_has_what_is_refused_to_everyone if {
+	every name in row_names {
+		every token in matrix.row.capabilities {
+			matrix.capabilities[token].refused == ""
+		} with input as asking(name, "base:execute")
+	}
+}
+
 test_levels if {
 	object.keys(levels) == object.keys(matrix.capabilities) - {"dev:gpu"}
 	every token, level in levels {

@@ -430,7 +430,8 @@ test_no_entry_denies_what_another_is_there_for if {
 # Beside each kind of entry: one segment more or less, another name, the same name elsewhere.
 test_nothing_else_is_denied if {
 	every path in {
-		"/roots", "/rooted/a", "/etc/passwd", "/etc/shadow/a", "/etc/sudoersx", "/etc/ssh", "/proc/kcorex", "/proc/1/sys/a", "/dev/memory",
+		"/roots", "/rooted/a", "/etc/passwd", "/etc/shadow/a", "/etc/sudoersx", "/etc/ssh", "/proc/kcorex", "/proc/1/sys/a",
+		"/dev/memory",
 		"/dev/vport/a", "/workspace/.sshx/a", "/workspace/.ssh", "/workspace/.git/hooks", "/workspace/a.pem/b", "/workspace/pem",
 		"/workspace/.git/configs", "/workspace/netrc", "/workspace/xid_rsa", "/sys/fs/cgroup/a",
 	} {
