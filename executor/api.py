@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -9,6 +10,16 @@ from executor.intent import Command, Intent
 from executor.outcome import Outcome
 
 Engine = Literal["kvm", "tcg", "sim"]
+
+
+class Observer(Protocol):
+    """Told what happens to a request while it happens. Must not raise and must not wait: it runs on the path."""
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """`event` is on record."""
+
+    def output(self, command: int, stream: int, data: bytes) -> None:
+        """Command number `command` (from 1) wrote `data` on `stream` (1 stdout, 2 stderr)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,8 @@ class Request:
     """Controls taken away for a positive control or a sabotage case (executor/weaken.py). Empty outside drills."""
     tamper: dict[str, Any] = field(default_factory=dict)
     """Damage done to the lease between issue and use, for drills: field path -> value. Empty outside drills."""
+    observer: Observer | None = field(default=None, compare=False, repr=False)
+    """Who looks on, where somebody does."""
 
 
 class Executor(Protocol):

@@ -102,14 +102,16 @@ class CommandRunner:
         watch: Watch,
         *,
         monitored: Callable[[dict[str, int]], None],
+        heard: Callable[[int, bytes], None] = lambda _stream, _data: None,
         enforce_wallclock: bool = True,
     ) -> None:
-        """`enforce_wallclock` False takes the host's own deadline away, for a drill."""
+        """`heard` is told what a command writes. `enforce_wallclock` False takes the host's own deadline away."""
         self._machine = machine
         self._clock = clock
         self._limits = limits
         self._watch = watch
         self._monitored = monitored
+        self._heard = heard
         self._wallclock_ns = limits.wallclock_timeout_s * 1_000_000_000 + (GRACE_NS if enforce_wallclock else 10**15)
 
     def start(self, task_id: str, command: Command, env: Mapping[str, str], *, compromised: bool) -> Denial | int:
@@ -176,6 +178,7 @@ class CommandRunner:
     def _said(self, part: Output, run: Run, order: str) -> None:
         run.first_output_ns = run.first_output_ns or self._clock.monotonic_ns()
         (run.stdout if part.stream == STDOUT else run.stderr).extend(part.data)
+        self._heard(part.stream, part.data)
         if not order and len(run.stdout) + len(run.stderr) > self._limits.output_mb * 1024 * 1024:
             raise _StopError("output")
 

@@ -8,6 +8,8 @@ is given back on every way out. The engine is behind `MachineProvider`: the simu
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -32,6 +34,8 @@ from executor.workspace import commands_of, files_of, validating
 LARGE_MEM: Final = "res:large_mem"
 HIGH_CPU: Final = "res:high_cpu"
 EGRESS: Final = "net:egress"
+HALTED: Final = "control.scram"
+"""Reason of a task that was turned away because everything was stopped."""
 WATCH_NS: Final = 200_000_000
 """How often the host looks at the lease while a command runs: five times within the second it has to act in."""
 
@@ -88,6 +92,8 @@ class Pipeline:
         self._log = log
         self._clock = clock
         self._runs = runs
+        self.halted: Final = threading.Event()
+        """Set while nothing may be dispatched (SCRAM): a task whose turn has come is turned away."""
 
     def run(self, request: Request) -> Outcome:
         """Take `request` to its end. Raises `AuditError` when the record cannot be kept; nothing runs without one."""
@@ -97,6 +103,7 @@ class Pipeline:
             request.intent.intent_id,
             self._provider.engine,
             drop="event_drop" in request.weaken,
+            told=request.observer.event if request.observer else lambda _: None,
         )
         passage = _Passage(request, trail)
         try:
@@ -130,6 +137,9 @@ class Pipeline:
         try:
             trail.emit("resource_event.RESERVED", "cp19", {"atp": reservation.atp, "memory_mb": limits.mem_quota_mb})
             trail.emit("task_event.QUEUED", "cp20", {"priority": intent.priority.name})
+            if self.halted.is_set():
+                trail.emit("task_event.REJECTED", "cp20", {"reason": HALTED})
+                raise _EndError("refused", (HALTED,), "everything was stopped before the task's turn came")
             trail.emit("task_event.DISPATCHED", "cp20")
             self._acquire(passage, decision)
             self._run_commands(passage, granted, limits)
@@ -188,6 +198,7 @@ class Pipeline:
             limits,
             Watch(lambda: self._clock.monotonic_ns() + WATCH_NS, lambda: self._governance.stop_reason(granted)),
             monitored=lambda sample: trail.emit("resource_event.MONITORED", "cp19", sample),
+            heard=self._listener(passage),
             enforce_wallclock="host_wallclock" not in request.weaken,
         )
         for number, command in enumerate(passage.commands, 1):
@@ -195,6 +206,14 @@ class Pipeline:
                 break
         if machine.alive:
             self._collect(passage, machine)
+
+    @staticmethod
+    def _listener(passage: _Passage) -> Callable[[int, bytes], None]:
+        """Passes a command's output on to whoever looks on."""
+        observer = passage.request.observer
+        if observer is None:
+            return lambda _stream, _data: None
+        return lambda stream, data: observer.output(len(passage.results) + 1, stream, data)
 
     def _collect(self, passage: _Passage, machine: Machine) -> None:
         """Hand back what was asked for, and look at what the rollback pack has to know about."""
@@ -291,8 +310,8 @@ class Pipeline:
             vm_id=trail.vm_id,
             message=passage.message,
         )
-        if granted is None:
-            return outcome
+        if granted is None or passage.reasons == (HALTED,):
+            return outcome  # nothing was dispatched: there is no run to report
         with trail.stage("report"):
             trail.emit("report_event.PUBLISHED", "cp17", self._runs.publish(granted.lease_id, outcome, passage.pack))
         return replace(outcome, events=tuple(trail.events), stages=tuple(trail.stages))

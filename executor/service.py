@@ -12,6 +12,7 @@ from executor.api import Engine, Request
 from executor.budget import Budget
 from executor.clock import Clock, SystemClock
 from executor.domain import VmHost, choose_engine
+from executor.domain.brake import Stopped
 from executor.domain.engine import EngineVerdict
 from executor.errors import InvalidInputError, MisuseError
 from executor.governance import Governance
@@ -45,7 +46,13 @@ class LocalExecutor:
     """An executor in this process. Thread-safe; `close` releases everything."""
 
     def __init__(
-        self, pipeline: Pipeline, provider: MachineProvider, policy: PolicyEngine, log: SvfLog, resources: ExitStack
+        self,
+        pipeline: Pipeline,
+        provider: MachineProvider,
+        policy: PolicyEngine,
+        log: SvfLog,
+        host: VmHost,
+        resources: ExitStack,
     ) -> None:
         """Use `open_executor`."""
         self._pipeline = pipeline
@@ -53,6 +60,7 @@ class LocalExecutor:
         self._policy = policy
         self._log = log
         self._resources = resources
+        self._host = host
         self.facts: dict[str, Any] = {}
         """Versions and digests of what this executor runs with, for reports."""
 
@@ -68,6 +76,21 @@ class LocalExecutor:
     def statistics(self) -> dict[str, Any]:
         """Counters and gauges."""
         return {"machines": self._provider.statistics(), "svf": self._log.statistics()}
+
+    @property
+    def audit(self) -> SvfLog:
+        """The audit trail, for whoever has to record something outside a run."""
+        return self._log
+
+    def pause(self) -> Stopped:
+        """Stop everything where it is: no task is dispatched, no VM runs."""
+        self._pipeline.halted.set()
+        return self._host.pause_all()
+
+    def resume(self) -> tuple[str, ...]:
+        """Go on after `pause`; the names of the VMs that run again."""
+        self._pipeline.halted.clear()
+        return self._host.resume_all()
 
     def close(self) -> None:
         """Destroy every VM, stop OPA, close the log; a second call is silent."""
@@ -101,14 +124,14 @@ def open_executor(
         sentinel = Sentinel(patterns=patterns.load(policies))
         resources.callback(sentinel.close)
         sentinel.start()
-        provider, facts = _machines(engine, clock, progress, resources)
+        host, provider, facts = _machines(engine, clock, progress, resources)
         authority = LeaseAuthority(state, clock, keys.issuer(), keys.ring)
         resources.callback(authority.close)
         budget = Budget()
         measured = measuring(runtime_dir(), lambda: provider.statistics()["alive"], drill=drill)
         governance = Governance(policy, authority, keys, sentinel, budget, clock, measured)
         pipeline = Pipeline(governance, provider, budget, log, clock, RunRecord(state))
-        executor = LocalExecutor(pipeline, provider, policy, log, resources.pop_all())
+        executor = LocalExecutor(pipeline, provider, policy, log, host, resources.pop_all())
     executor.facts = {**facts, "digests": {**facts["digests"], "policy": policy.digest}}
     return executor
 
@@ -124,7 +147,7 @@ def _loaded(log: SvfLog) -> Callable[[str, Mapping[str, Any]], None]:
 
 def _machines(
     engine: Wanted, clock: Clock, progress: Callable[[str], None], resources: ExitStack
-) -> tuple[WarmProvider, dict[str, Any]]:
+) -> tuple[VmHost, WarmProvider, dict[str, Any]]:
     gold = ensure_gold_image(progress)
     agent = ensure_agent_disk()
     host = VmHost(gold, agent, runtime=runtime_dir(), cache=cache_dir(), clock=clock)
@@ -143,7 +166,7 @@ def _machines(
     resources.callback(provider.close)
     provider.warm_up()
     facts["figures"] = {"cold_boot_ns": provider.cold_boot_ns}
-    return provider, facts
+    return host, provider, facts
 
 
 def _keys(state: Path, clock: Clock, *, drill: bool) -> KeyStore:

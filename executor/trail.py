@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Literal, Protocol
 
@@ -35,8 +35,17 @@ class Recorder(Protocol):
 class Trail:
     """Records events with the ids known so far. Every event is durable before `emit` returns."""
 
-    def __init__(self, log: Recorder, clock: Clock, intent_id: str, engine: str, *, drop: bool = False) -> None:
-        """`drop` leaves `DROPPED_BY_SABOTAGE` out: a drill."""
+    def __init__(
+        self,
+        log: Recorder,
+        clock: Clock,
+        intent_id: str,
+        engine: str,
+        *,
+        drop: bool = False,
+        told: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    ) -> None:
+        """`drop` leaves `DROPPED_BY_SABOTAGE` out: a drill. `told` hears of every event once it is durable."""
         self.intent_id = intent_id
         self.engine = engine
         self.lease_id = ""
@@ -48,6 +57,7 @@ class Trail:
         self._log = log
         self._clock = clock
         self._drop = drop
+        self._told = told
 
     def emit(self, kind: str, actor: str, data: Mapping[str, Any] | None = None) -> None:
         """Record `kind` by `actor`; raises `AuditError`, and then nothing else may happen."""
@@ -65,6 +75,7 @@ class Trail:
             data=data or {},
         )
         self.events.append(event.to_json())
+        self._told(self.events[-1])
 
     @contextmanager
     def stage(self, name: str, side: Literal["host", "guest"] = "host") -> Iterator[None]:

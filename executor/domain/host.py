@@ -10,6 +10,7 @@ from typing import Literal
 
 from executor.clock import Clock
 from executor.domain.artifacts import Artifacts, publish
+from executor.domain.brake import Stopped, let_go, stop_all
 from executor.domain.hypervisor import QEMU_USER, Hypervisor
 from executor.domain.rundir import Reaped, RunDir, reap_dead
 from executor.domain.vm import Source, Vm, VmSettings
@@ -47,6 +48,7 @@ class VmHost:
             raise
         self._owner = _qemu_owner()
         self._vms: dict[str, Vm] = {}
+        self._stopped: set[str] = set()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -71,6 +73,24 @@ class VmHost:
         """Names of the VMs that exist now."""
         with self._lock:
             return tuple(self._vms)
+
+    def pause_all(self) -> Stopped:
+        """Stop every running VM now and let none begin to run until `resume_all`."""
+        self.hypervisor.freeze(frozen=True)
+        with self._lock:
+            vms = list(self._vms.values())
+        stopped = stop_all(vms)
+        with self._lock:
+            self._stopped |= {*stopped.suspended, *stopped.by_force}
+        return stopped
+
+    def resume_all(self) -> tuple[str, ...]:
+        """Let VMs run again, those that `pause_all` stopped and that still exist first; their names."""
+        self.hypervisor.freeze(frozen=False)
+        with self._lock:
+            vms, stopped = list(self._vms.values()), self._stopped
+            self._stopped = set()
+        return let_go(vms, stopped)
 
     def close(self) -> None:
         """Destroy every VM and remove the run directory; a second call is silent."""

@@ -77,6 +77,8 @@ class Hypervisor:
         """Use `embed` or `system`."""
         self._connection: libvirt.virConnect | None = connection
         self._root = root
+        self._frozen = False
+        self._resuming = threading.Lock()
 
     @classmethod
     def embed(cls, root: Path, capability_cache: Path) -> Hypervisor:
@@ -126,11 +128,27 @@ class Hypervisor:
             raise HypervisorError(f"libvirt cannot create the domain: {error.get_error_message()}") from None
 
     def resume(self, domain: libvirt.virDomain) -> None:
-        """Let a paused domain run. Raises `HypervisorError`."""
+        """Let a paused domain run. Raises `HypervisorError`, also while everything is frozen."""
+        with self._resuming:  # whoever freezes afterwards finds the domain running, and suspends it
+            if self._frozen:
+                raise HypervisorError(f"{domain.name()} stays paused: everything was stopped")
+            try:
+                domain.resume()
+            except libvirt.libvirtError as error:
+                raise HypervisorError(f"libvirt cannot resume {domain.name()}: {error.get_error_message()}") from None
+
+    def freeze(self, *, frozen: bool) -> None:
+        """From now on no domain begins to run, or it may again."""
+        with self._resuming:
+            self._frozen = frozen
+
+    def suspend(self, domain: libvirt.virDomain) -> None:
+        """Stop a running domain where it is; one that is paused or gone is fine. Raises `HypervisorError`."""
         try:
-            domain.resume()
+            domain.suspend()
         except libvirt.libvirtError as error:
-            raise HypervisorError(f"libvirt cannot resume {domain.name()}: {error.get_error_message()}") from None
+            if error.get_error_code() not in {libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID}:
+                raise HypervisorError(f"libvirt cannot pause a domain: {error.get_error_message()}") from None
 
     def restore_paused(self, save: Path, name: str) -> libvirt.virDomain:
         """The domain saved in `save`, which now says `name`, paused. Raises `HypervisorError`."""

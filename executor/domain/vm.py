@@ -80,6 +80,8 @@ class Vm:
         self.name = f"vm-{secrets.token_hex(4)}"
         self.settings = settings
         self.ready: Ready | None = None
+        self.running = False
+        """Whether it was let run; it may be suspended since."""
         self._hypervisor = hypervisor
         self._clock = clock
         self._on_destroyed = on_destroyed
@@ -143,11 +145,19 @@ class Vm:
         deadline = self._clock.monotonic_ns() + CONNECT_NS
         channel = GuestChannel.connect(self._spec.channel, self._clock, deadline_ns=deadline)
         self._session = GuestSession(channel, self._clock)
-        self._hypervisor.resume(self._live())
+        self._run()
 
     def run_unconnected(self) -> None:
         """Let the VM run without a host on its channel: its agent waits there, and can be saved."""
-        self._hypervisor.resume(self._live())
+        self._run()
+
+    def _run(self) -> None:
+        self.running = True  # before it does: whoever stops everything must not miss one that is about to
+        try:
+            self._hypervisor.resume(self._live())
+        except BaseException:
+            self.running = False
+            raise
 
     def port_state(self) -> tuple[bool, int]:
         """Whether the agent has opened its port, and the CPU time the VM has used, in nanoseconds."""
@@ -158,6 +168,14 @@ class Vm:
     def save(self, path: Path) -> None:
         """Write the VM's memory and devices to `path`; the VM is gone afterwards."""
         self._hypervisor.save(self._live(), path)
+
+    def suspend(self) -> None:
+        """Stop the VM where it is. Raises `HypervisorError` or, when it is destroyed, `GuestLostError`."""
+        self._hypervisor.suspend(self._live())
+
+    def unsuspend(self) -> None:
+        """Let a suspended VM go on. Raises as `suspend`."""
+        self._hypervisor.resume(self._live())
 
     @property
     def uuid(self) -> str:
