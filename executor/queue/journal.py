@@ -51,6 +51,8 @@ class Journal:
         self._size = 0
         try:
             self.leftovers, self.unreadable = read(self._path)
+            # Until each is told to have ended they stay in the new file: this start may be killed as well.
+            self._open = {task.task_id: task for task in self.leftovers}
             self._begin()
         except OSError as error:
             raise OutsideError(f"the queue journal {self._path} cannot be kept: {error.strerror}") from error
@@ -146,8 +148,14 @@ def _apply(raw: Mapping[str, Any], found: dict[str, Leftover]) -> None:
     task_id = _text(raw, "task")
     match raw["op"]:
         case "queued":
-            names = ("intent", "requester", "priority", "digest", "phase")
-            found[task_id] = Leftover(task_id, *(_text(raw, name) for name in names))
+            found[task_id] = Leftover(
+                task_id=task_id,
+                intent_id=_text(raw, "intent"),
+                requester=_text(raw, "requester"),
+                priority=_text(raw, "priority"),
+                digest=_text(raw, "digest"),
+                phase=_text(raw, "phase"),
+            )
         case "taken":
             found[task_id] = replace(found[task_id], state="taken")
         case "ended":

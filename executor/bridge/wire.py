@@ -1,0 +1,210 @@
+"""The messages of the bridge: one header of strict JSON, and for what is not text one frame of raw bytes. Pure.
+
+Admission of a request, in this order (the first that fails answers 400, or 413 for size, and nothing else happens):
+
+1. one or two frames,
+2. the header is at most `MAX_HEADER` bytes, the payload at most `MAX_PAYLOAD`,
+3. the header is strict JSON (no duplicate keys, no floats), an object, of version `VERSION`,
+4. its `op` is known, and its fields are exactly those of that op,
+5. an intent parses (`Intent.parse`), and the payload is exactly its files' contents, one after another.
+
+Requests:  hello {id} - submit {id, intent, approvals, stream} + files - attach {id, tasks}
+Replies:   welcome {id, requester, engine} - accepted {id, task, ahead} - event {task, event}
+           output {task, command, stream} + bytes - result {task, outcome} + bytes
+           error {id, task, status, code, message}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from executor import canonical
+from executor.errors import InvalidInputError, RequestRefusedError
+from executor.intent import FileIn, Intent
+from executor.intent_parse import MAX_FILE_BYTES, MAX_FILES
+
+VERSION: Final = "cordon.bridge/1"
+MAX_HEADER: Final = 2 * 1024 * 1024
+"""Bytes: a patch of 1 MiB, escaped, and the rest. Bounds what the one thread at the door spends on one message."""
+MAX_PAYLOAD: Final = 16 * 1024 * 1024
+"""Bytes of all files of one intent."""
+MAX_ID: Final = 64
+MAX_ATTACH: Final = 1000
+MAX_APPROVALS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A client asks who it is here."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Run this."""
+
+    id: str
+    intent: Intent
+    approvals: tuple[str, ...]
+    stream: bool
+    """Whether output and events are wanted while it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Send what becomes of these tasks here from now on."""
+
+    id: str
+    tasks: tuple[str, ...]
+
+
+Message = Hello | Submit | Attach
+
+
+def parse_request(frames: Sequence[bytes]) -> Message:
+    """A client's message; raises `RequestRefusedError` for anything that is not exactly one."""
+    if not 1 <= len(frames) <= 2:
+        raise _malformed(f"{len(frames)} frames; one header and at most one payload are wanted")
+    payload = frames[1] if len(frames) > 1 else b""
+    if len(frames[0]) > MAX_HEADER or len(payload) > MAX_PAYLOAD:
+        raise RequestRefusedError(
+            413, "bridge.too_large", f"a header has at most {MAX_HEADER} bytes, files {MAX_PAYLOAD} together"
+        )
+    try:
+        return _parse(parse_header(frames[0]), payload)
+    except InvalidInputError as error:
+        raise _malformed(str(error)) from None
+
+
+def parse_header(data: bytes) -> dict[str, Any]:
+    """A header of this version, either way; raises `InvalidInputError`."""
+    raw = canonical.loads(data, where="header")
+    if not isinstance(raw, dict) or raw.get("v") != VERSION:
+        raise InvalidInputError(f"header: an object with v {VERSION} is wanted")
+    if not isinstance(raw.get("op"), str):
+        raise InvalidInputError("header: op is required")
+    return raw
+
+
+def correlation(frames: Sequence[bytes]) -> str:
+    """The id of a message that was refused, as far as it can be read: so that its sender knows what was meant."""
+    try:
+        found = parse_header(frames[0]).get("id") if frames and len(frames[0]) <= MAX_HEADER else ""
+    except InvalidInputError:
+        return ""
+    return found if isinstance(found, str) and len(found) <= MAX_ID else ""
+
+
+def header(op: str, **fields: Any) -> bytes:
+    """The bytes of a header."""
+    return canonical.dumps({"v": VERSION, "op": op, **fields})
+
+
+def error(refusal: RequestRefusedError, *, request_id: str = "", task_id: str = "") -> bytes:
+    """The header of an `error` reply."""
+    return header(
+        "error", id=request_id, task=task_id, status=refusal.status, code=refusal.reason, message=_plain(str(refusal))
+    )
+
+
+def submit(request_id: str, intent: Intent, approvals: Sequence[str], *, stream: bool) -> list[bytes]:
+    """The frames of a `submit`."""
+    raw = intent_json(intent)
+    return [
+        header("submit", id=request_id, intent=raw, approvals=list(approvals), stream=stream),
+        b"".join(file.content for file in intent.files),
+    ]
+
+
+def intent_json(intent: Intent) -> dict[str, Any]:
+    """`intent` as the header holds it: every field, its files by size only."""
+    raw = asdict(replace(intent, files=(), env={}))
+    raw["env"] = dict(intent.env)
+    raw["priority"] = intent.priority.name
+    raw["files"] = [{"path": file.path, "mode": file.mode, "size": len(file.content)} for file in intent.files]
+    return raw
+
+
+def _parse(raw: dict[str, Any], payload: bytes) -> Message:
+    op = raw["op"]
+    if op == "submit":
+        _exactly(raw, {"intent", "approvals", "stream"})
+        if not isinstance(raw["stream"], bool):
+            raise InvalidInputError("header.stream: true or false is wanted")
+        approvals = _texts(raw["approvals"], "header.approvals", MAX_APPROVALS)
+        return Submit(_id(raw), _intent(raw["intent"], payload), approvals, raw["stream"])
+    if payload:
+        raise InvalidInputError(f"{op!r:.80}: only submit has a payload")
+    if op == "hello":
+        _exactly(raw, set())
+        return Hello(_id(raw))
+    if op == "attach":
+        _exactly(raw, {"tasks"})
+        return Attach(_id(raw), _texts(raw["tasks"], "header.tasks", MAX_ATTACH))
+    raise InvalidInputError(f"header.op: {op!r:.80} is none of hello, submit, attach")
+
+
+def _exactly(raw: Mapping[str, Any], names: set[str]) -> None:
+    wanted = {"v", "op", "id"} | names
+    if wrong := sorted(raw.keys() ^ wanted):
+        what = "is required" if wrong[0] in wanted else "is not known"
+        raise InvalidInputError(f"header.{wrong[0]:.80}: {what}")
+
+
+def _id(raw: Mapping[str, Any]) -> str:
+    value = raw["id"]
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID:
+        raise InvalidInputError(f"header.id: text of 1 to {MAX_ID} characters is wanted")
+    return value
+
+
+def _texts(value: Any, where: str, most: int) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > most:
+        raise InvalidInputError(f"{where}: a list of at most {most} texts is wanted")
+    if not all(isinstance(item, str) and len(item) <= MAX_ID for item in value):
+        raise InvalidInputError(f"{where}: texts of at most {MAX_ID} characters are wanted")
+    return tuple(value)
+
+
+def _intent(raw: Any, payload: bytes) -> Intent:
+    if not isinstance(raw, dict):
+        raise InvalidInputError("intent: expected a mapping")
+    files = raw.pop("files", [])
+    return replace(Intent.parse(raw), files=_files(files, payload))
+
+
+def _files(raw: Any, payload: bytes) -> tuple[FileIn, ...]:
+    if not isinstance(raw, list) or len(raw) > MAX_FILES:
+        raise InvalidInputError(f"intent.files: a list of at most {MAX_FILES} files is wanted")
+    found: list[FileIn] = []
+    at = 0
+    for number, item in enumerate(raw):
+        where = f"intent.files[{number}]"
+        if not isinstance(item, dict) or item.keys() != {"path", "mode", "size"}:
+            raise InvalidInputError(f"{where}: path, mode and size are wanted")
+        size, mode = _number(item["size"], f"{where}.size", MAX_FILE_BYTES), _number(item["mode"], f"{where}.mode", 511)
+        if not isinstance(item["path"], str):
+            raise InvalidInputError(f"{where}.path: text is wanted")
+        found.append(FileIn(item["path"], payload[at : at + size], mode))
+        at += size
+    if at != len(payload):
+        raise InvalidInputError(f"intent.files: {at} bytes are announced, {len(payload)} came")
+    return tuple(found)
+
+
+def _number(value: Any, where: str, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= high:
+        raise InvalidInputError(f"{where}: a whole number of 0 to {high} is wanted")
+    return value
+
+
+def _plain(text: str) -> str:
+    """Text that surely goes into a header."""
+    return text[:2000].encode("utf-8", "replace").decode()
+
+
+def _malformed(message: str) -> RequestRefusedError:
+    return RequestRefusedError(400, "bridge.malformed", message)
