@@ -1,7 +1,9 @@
 """The one writer of an audit trail. An event is on the disk before `emit` returns.
 
-Threads that emit at the same time share one fsync: whoever finds nobody writing becomes the leader, writes what is
-queued, and hands on to the first of those who queued meanwhile.
+Threads that emit at the same time share one fsync. Each queues its event; the first becomes the leader, chains, writes
+and syncs all that is queued, and hands on to the next one in the queue. The main thread never leads: only there can a
+signal (Ctrl-C) raise in the middle of anything, which would tear the chain or leave the others waiting. A thread of the
+log's own leads in its place, and the interruption is raised once the event is durable.
 
 What the writer promises:
 
@@ -50,16 +52,36 @@ NEW_WORK: Final = frozenset({"intent_event.SUBMITTED"})
 _SECOND: Final = 1_000_000_000
 
 
-class _Waiter:
-    """One thread that waits for its record to be durable."""
+class _Ticket:
+    """One event on its way to the disk, and the thread that waits for it."""
 
-    __slots__ = ("error", "leads", "turn")
+    __slots__ = ("done", "draft", "error", "leads", "may_lead", "now_ns", "placed", "turn")
 
-    def __init__(self) -> None:
+    def __init__(self, made: Draft, now_ns: int) -> None:
+        self.draft = made
+        self.now_ns = now_ns
         self.turn = threading.Lock()
         self.turn.acquire()
+        self.may_lead = threading.current_thread() is not threading.main_thread()
         self.leads = False
+        self.done = False
         self.error: AuditError | None = None
+        self.placed = (0, "", "", "")
+        """seq, ts, prev and hash, once it has its place."""
+
+    def wait(self) -> None:
+        """Until the event is durable or has failed, or it is this thread's turn to lead.
+
+        An interruption is raised after that; it can only come in the main thread, which does not lead.
+        """
+        interruption: BaseException | None = None
+        while not (self.done or self.leads):
+            try:
+                self.turn.acquire()
+            except BaseException as raised:  # noqa: BLE001 - whatever a signal handler raises; kept, and raised below
+                interruption = raised
+        if interruption is not None:
+            raise interruption
 
 
 class SvfLog:
@@ -72,11 +94,10 @@ class SvfLog:
         self._signer = signer
         self._file_bytes = file_bytes
         self._mutex = threading.Lock()
-        self._idle = threading.Condition(self._mutex)
-        self._own = threading.local()
-        self._lines: list[str] = []
-        self._waiters: list[_Waiter] = []
-        self._committing = False
+        self._wake = threading.Condition(self._mutex)
+        self._busy = False
+        self._queue: list[_Ticket] = []
+        self._writer = threading.Thread(target=self._run, name="svf-writer", daemon=True)
         self._closed = False
         self._failed: AuditError | None = None
         self._short = False
@@ -140,20 +161,22 @@ class SvfLog:
         data = dict(data) if data else {}
         _check(known, ids, data)
         made = draft(kind, actor, data=data, **ids)
-        waiter = self._waiter()
+        ticket = _Ticket(made, self._clock.now_ns())
         with self._mutex:
-            seq, ts, prev, digest = self._append(known, made)
-            self._waiters.append(waiter)
-            leads = not self._committing
-            self._committing = True
-        if not leads:
-            waiter.turn.acquire()
-            leads = waiter.leads
-        if leads:
-            self._commit(waiter)
-        if waiter.error is not None:
-            error, waiter.error = waiter.error, None
-            raise AuditError(str(error)) from error
+            self._check_open()
+            if kind in NEW_WORK:
+                self._check_room()
+            self._queue.append(ticket)
+            if not self._busy:
+                self._busy = ticket.leads = ticket.may_lead
+                if not ticket.leads:
+                    self._wake.notify()
+        ticket.wait()
+        if ticket.leads:
+            self._lead(ticket)
+        if ticket.error is not None:
+            raise AuditError(str(ticket.error)) from ticket.error
+        seq, ts, prev, digest = ticket.placed
         return Event(seq=seq, ts=ts, type=kind, actor=actor, data=data, prev=prev, hash=digest, **ids)
 
     def ensure_room(self) -> None:
@@ -168,7 +191,7 @@ class SvfLog:
             return {
                 **self._counts,
                 "seq": self._seq,
-                "waiting": len(self._waiters),
+                "waiting": len(self._queue),
                 "short_of_space": self._short,
                 "failed": self._failed is not None,
             }
@@ -179,9 +202,9 @@ class SvfLog:
             if self._closed:
                 return
             self._closed = True
-            while self._committing:
-                self._idle.wait()
+            self._wake.notify()
         try:
+            self._writer.join()
             if self._failed is None:
                 os.ftruncate(self._fd, self._size)  # gives back what was reserved beyond the end
                 os.fsync(self._fd)
@@ -197,30 +220,7 @@ class SvfLog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # --- appending: under the mutex -----------------------------------------------------------------------------
-
-    def _append(self, known: EventType, made: Draft) -> tuple[int, str, str, str]:
-        self._check_open()
-        if known.name in NEW_WORK:
-            self._check_room()
-        seq, prev, ts = self._seq + 1, self._hash, self._moment()
-        digest, line = made.place(seq, ts, prev)
-        self._seq, self._hash = seq, digest
-        if seq == 1:
-            self._head = Head("head", self._head.log_id, digest, 0, prev)
-        self._lines.append(line)
-        return seq, ts, prev, digest
-
-    def _moment(self) -> str:
-        """Now, and never before the last record."""
-        now_ns = self._clock.now_ns()
-        if now_ns > self._ts_ns:
-            self._ts_ns = now_ns
-            second = now_ns // _SECOND
-            if second != self._second:
-                self._second, self._stem = second, rfc3339(now_ns)[:-7]
-            self._ts = f"{self._stem}{now_ns % _SECOND // 1000:06d}Z"
-        return self._ts
+    # --- under the mutex -----------------------------------------------------------------------------------------
 
     def _check_open(self) -> None:
         if self._failed is not None:
@@ -239,48 +239,75 @@ class SvfLog:
                 f"no space left for the audit trail in {self._directory}; new work is refused until there is"
             )
 
-    def _waiter(self) -> _Waiter:
-        waiter: _Waiter | None = getattr(self._own, "waiter", None)
-        if waiter is None:
-            waiter = self._own.waiter = _Waiter()
-        return waiter
+    # --- one leader at a time ------------------------------------------------------------------------------------
 
-    # --- committing: one leader at a time, outside the mutex ----------------------------------------------------
+    def _run(self) -> None:
+        """The log's own thread: leads when nobody else may, until the log is closed and nothing is queued."""
+        while True:
+            with self._mutex:
+                while self._busy or not self._queue:
+                    if self._closed and not self._busy:
+                        return
+                    self._wake.wait()
+                self._busy = True
+            self._lead(None)
 
-    def _commit(self, leader: _Waiter) -> None:
-        leader.leads = False
+    def _lead(self, own: _Ticket | None) -> None:
+        """Commit all that is queued, wake those who wait for it, hand on."""
         with self._mutex:
-            lines, self._lines = self._lines, []
-            waiters, self._waiters = self._waiters, []
-            head = Head("head", self._head.log_id, self._head.first, self._seq, self._hash)
-        error: AuditError | None = None
-        try:
-            self._write("\n".join([*lines, ""]).encode(), head, len(lines))
-        except OSError as failure:
-            error = AuditError(f"the audit trail cannot be written: {failure.strerror}")
-        except AuditError as failure:
-            error = failure
+            tickets, self._queue = self._queue, []
+        error = self._commit(tickets)
         with self._mutex:
             if error is not None:
                 self._failed = self._failed or error
-            for waiter in waiters:
-                waiter.error = self._failed
-            following = self._waiters[0] if self._waiters else None
+            following = next((ticket for ticket in self._queue if ticket.may_lead), None)
             if following is None:
-                self._committing = False
-                self._idle.notify_all()
-            else:
-                following.leads = True
-        # The next leader wakes last: what those before it record meanwhile shares its fsync.
-        for waiter in waiters:
-            if waiter is not leader:
-                waiter.turn.release()
+                self._busy = False
+                if self._queue or self._closed:
+                    self._wake.notify()
+        # The next leader wakes last: what the others record meanwhile shares its fsync.
+        for ticket in tickets:
+            ticket.error = error
+            ticket.done = True
+            if ticket is not own:
+                ticket.turn.release()
         if following is not None:
+            following.leads = True
             following.turn.release()
 
-    def _write(self, block: bytes, head: Head, count: int) -> None:
+    def _commit(self, tickets: list[_Ticket]) -> AuditError | None:
+        """Chain, write, sync, sign; why it failed, or None."""
         if self._failed is not None:
-            raise self._failed
+            return self._failed
+        try:
+            lines = [self._place(ticket) for ticket in tickets]
+            head = Head("head", self._head.log_id, self._head.first or tickets[0].placed[3], self._seq, self._hash)
+            self._write("\n".join([*lines, ""]).encode(), head, len(lines))
+        except OSError as failure:
+            return AuditError(f"the audit trail cannot be written: {failure.strerror}")
+        except Exception as failure:  # noqa: BLE001 - nobody may wait for ever: what is left undone is an error for all
+            return AuditError(f"the audit trail cannot be written: {failure}")
+        return None
+
+    def _place(self, ticket: _Ticket) -> str:
+        """Give a ticket its place in the chain; its line."""
+        seq, prev, ts = self._seq + 1, self._hash, self._moment(ticket.now_ns)
+        digest, line = ticket.draft.place(seq, ts, prev)
+        self._seq, self._hash = seq, digest
+        ticket.placed = (seq, ts, prev, digest)
+        return line
+
+    def _moment(self, now_ns: int) -> str:
+        """When it was emitted, and never before the last record."""
+        if now_ns > self._ts_ns:
+            self._ts_ns = now_ns
+            second = now_ns // _SECOND
+            if second != self._second:
+                self._second, self._stem = second, rfc3339(now_ns)[:-7]
+            self._ts = f"{self._stem}{now_ns % _SECOND // 1000:06d}Z"
+        return self._ts
+
+    def _write(self, block: bytes, head: Head, count: int) -> None:
         with self._mutex:  # against _check_room, which takes room too
             if self._size and self._size + len(block) > self._file_bytes:
                 self._rotate(head.seq - count)
@@ -350,6 +377,7 @@ class SvfLog:
             raise AuditError(f"the audit trail is damaged ({damage.kind} at {damage.seq}): {damage}") from damage
         self._open_head(head)
         self._open_file(tail)
+        self._writer.start()
         if tail.cut or tail.unsigned:
             self._adopt(tail)
 
@@ -375,8 +403,8 @@ class SvfLog:
         if tail.cut:
             os.ftruncate(self._fd, tail.size)
             os.fsync(self._fd)
-        if tail.seq == 1:
-            self._head = Head("head", self._head.log_id, tail.hash, self._head.seq, self._head.hash)
+        if tail.first and not self._head.first:  # the crash came before the first head
+            self._head = Head("head", self._head.log_id, tail.first, self._head.seq, self._head.hash)
         sync_folder(self._directory)
         self._make_room(0)
 
@@ -394,7 +422,11 @@ class SvfLog:
         )
 
     def _release(self) -> None:
-        self._closed = True
+        with self._mutex:
+            self._closed = True
+            self._wake.notify()
+        if self._writer.is_alive():
+            self._writer.join()
         for descriptor in (self._fd, self._head_fd, self._lock_fd):
             if descriptor >= 0:
                 os.close(descriptor)

@@ -19,6 +19,23 @@ from executor.svf.event import Event
 from executor.svf.trails import Difference, parse_trails
 from executor.svf.trails import match_trail as _match_trail
 
+__all__ = [
+    "MACHINES",
+    "TRAILS",
+    "TRANSITIONS",
+    "TYPES",
+    "Difference",
+    "EventLike",
+    "Fault",
+    "Machine",
+    "SuiteCoverage",
+    "Transition",
+    "check_trace",
+    "match_trail",
+    "suite_coverage",
+    "svg",
+]
+
 EventLike = Event | Mapping[str, Any]
 
 

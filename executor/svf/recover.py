@@ -18,6 +18,8 @@ class Tail:
     file: LogFile | None = None
     seq: int | None = None
     hash: str = ""
+    first: str = ""
+    """Hash of the log's first record, when it is in this file."""
     ts: str = ""
     size: int = 0
     """Bytes of whole, chained records in the file."""
@@ -47,7 +49,7 @@ def read_tail(directory: Path, head: Head | None) -> Tail:
 
 
 def _read_file(file: LogFile, head: Head) -> Tail:
-    seq, digest, size, last, cut = file.first - 1, b"", 0, b"", b""
+    seq, digest, first, size, last, cut = file.first - 1, b"", b"", 0, b"", b""
     fits_head = head.seq < file.first
     for line in lines_of(file.path):
         link = None if cut else read_link(line)
@@ -61,13 +63,16 @@ def _read_file(file: LogFile, head: Head) -> Tail:
         if link.seq != seq + 1 or link.prev != expected:
             raise DamagedAuditError("reorder", seq + 1, f"{file.path.name}: record {link.seq} does not follow {seq}")
         seq, digest, size, last = link.seq, link.hash, size + len(line), line
+        if seq == 1:
+            first = digest
         if seq == head.seq:
             fits_head = link.hash.decode() == head.hash
     if not last:
         return Tail(file=file, cut=cut)
     if not fits_head:
         raise DamagedAuditError("fork", head.seq, f"record {head.seq} is not the one the head vouches for")
-    return Tail(file, seq, digest.decode(), parse_line(last).ts, size, cut, max(0, seq - head.seq))
+    unsigned = max(0, seq - head.seq)
+    return Tail(file, seq, digest.decode(), first.decode(), parse_line(last).ts, size, cut, unsigned)
 
 
 def _before(file: LogFile, head: Head) -> bytes:

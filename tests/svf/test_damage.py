@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
@@ -19,6 +20,7 @@ from executor.svf.head import HEAD_NAME, Head, read_head
 from tests.svf.chain import KEYS, SIGNER, Trail, continued, foreign, rewritten, write_trail
 
 RECORDS = 24
+Draw = Callable[[st.SearchStrategy[Any]], Any]
 Damage = tuple[str, int, list[tuple[str, bytes]]]
 """Kind, place of the first bad record, and the lines as they are afterwards."""
 
@@ -32,20 +34,22 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def named(draw: st.DrawFn, trail: Trail) -> Damage:
+def named(draw: Draw, trail: Trail) -> Damage:
     """One damage of a random kind at a random place, and what it has to be called."""
-    kinds: list[Callable[[st.DrawFn, Trail], Damage]] = [
+    kinds: list[Callable[[Draw, Trail], Damage]] = [
         _edit_byte, _edit_rehashed, _delete, _reorder, _duplicate, _truncate, _fork_hidden, _fork_open, _fork_grafted,
         _genesis,
     ]  # fmt: skip
-    return draw(st.sampled_from(kinds))(draw, trail)
+    damage: Callable[[Draw, Trail], Damage] = draw(st.sampled_from(kinds))
+    return damage(draw, trail)
 
 
-def _index(draw: st.DrawFn, low: int = 0, high: int = RECORDS - 1) -> int:
-    return draw(st.integers(low, high))
+def _index(draw: Draw, low: int = 0, high: int = RECORDS - 1) -> int:
+    index: int = draw(st.integers(low, high))
+    return index
 
 
-def _edit_byte(draw: st.DrawFn, trail: Trail) -> Damage:
+def _edit_byte(draw: Draw, trail: Trail) -> Damage:
     lines = list(trail.lines)
     index = _index(draw)
     name, line = lines[index]
@@ -55,7 +59,7 @@ def _edit_byte(draw: st.DrawFn, trail: Trail) -> Damage:
     return "edit", index + 1, lines
 
 
-def _edit_rehashed(draw: st.DrawFn, trail: Trail) -> Damage:
+def _edit_rehashed(draw: Draw, trail: Trail) -> Damage:
     """One record replaced, its own hash recomputed; its successor still names the old one."""
     lines = list(trail.lines)
     index = _index(draw, 1, RECORDS - 2)
@@ -63,13 +67,13 @@ def _edit_rehashed(draw: st.DrawFn, trail: Trail) -> Damage:
     return "edit", index + 1, lines
 
 
-def _delete(draw: st.DrawFn, trail: Trail) -> Damage:
+def _delete(draw: Draw, trail: Trail) -> Damage:
     first = _index(draw, 0, RECORDS - 2)
     last = _index(draw, first, RECORDS - 2)
     return "delete", first + 1, trail.lines[:first] + trail.lines[last + 1 :]
 
 
-def _reorder(draw: st.DrawFn, trail: Trail) -> Damage:
+def _reorder(draw: Draw, trail: Trail) -> Damage:
     first = _index(draw, 0, RECORDS - 2)
     last = _index(draw, first + 1)
     lines = list(trail.lines)
@@ -81,7 +85,7 @@ def _reorder(draw: st.DrawFn, trail: Trail) -> Damage:
     return "reorder", first + 1, lines
 
 
-def _duplicate(draw: st.DrawFn, trail: Trail) -> Damage:
+def _duplicate(draw: Draw, trail: Trail) -> Damage:
     index = _index(draw)
     lines = list(trail.lines)
     place = draw(st.integers(0, RECORDS))
@@ -89,14 +93,14 @@ def _duplicate(draw: st.DrawFn, trail: Trail) -> Damage:
     return "duplicate", index + 1, lines
 
 
-def _truncate(draw: st.DrawFn, trail: Trail) -> Damage:
+def _truncate(draw: Draw, trail: Trail) -> Damage:
     index = _index(draw)
     name, line = trail.lines[index]
     left = draw(st.integers(0, len(line) - 1))
     return "truncate", index + 1, [*trail.lines[:index], (name, line[:left])]
 
 
-def _fork_hidden(draw: st.DrawFn, trail: Trail) -> Damage:
+def _fork_hidden(draw: Draw, trail: Trail) -> Damage:
     """The history rewritten from a record on, hashes and all; found by the next anchor, placed behind the last one."""
     index = _index(draw, 1)
     other = continued([line for _, line in trail.lines], index, more=draw(st.integers(0, 3)))
@@ -105,7 +109,7 @@ def _fork_hidden(draw: st.DrawFn, trail: Trail) -> Damage:
     return "fork", vouched + 1, [(names[min(at, RECORDS - 1)], line) for at, line in enumerate(other)]
 
 
-def _fork_open(draw: st.DrawFn, trail: Trail) -> Damage:
+def _fork_open(draw: Draw, trail: Trail) -> Damage:
     """Both branches stand in the log: two writers went on from the same record."""
     index = _index(draw, 1)
     lines = list(trail.lines)
@@ -114,7 +118,7 @@ def _fork_open(draw: st.DrawFn, trail: Trail) -> Damage:
     return "fork", index + 1, lines
 
 
-def _fork_grafted(draw: st.DrawFn, trail: Trail) -> Damage:
+def _fork_grafted(draw: Draw, trail: Trail) -> Damage:
     """From a record on, the same numbers of another log."""
     index = _index(draw, 1)
     other = foreign(RECORDS)
@@ -122,7 +126,7 @@ def _fork_grafted(draw: st.DrawFn, trail: Trail) -> Damage:
     return "fork", index + 1, lines
 
 
-def _genesis(draw: st.DrawFn, trail: Trail) -> Damage:
+def _genesis(draw: Draw, trail: Trail) -> Damage:
     """The beginning is another one: another log's first record, all of another log, or the first record made anew."""
     lines = list(trail.lines)
     other = foreign(RECORDS)

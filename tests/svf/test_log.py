@@ -190,6 +190,71 @@ def test_records_the_head_missed_are_adopted_and_recorded(tmp_path: Path) -> Non
     assert verify(directory, KEYS, sealed=True).records == 6
 
 
+def test_crash_before_the_first_head_is_adopted(tmp_path: Path) -> None:
+    """Records durable before any head vouched for them: adopted, and the trail verifies from its first record on."""
+    directory = tmp_path / "svf"
+    SvfLog.open(directory, ManualClock(), SIGNER).close()
+    empty = (directory / HEAD_NAME).read_bytes()
+    write_trail(directory, 3)
+    (directory / HEAD_NAME).write_bytes(empty)
+    SvfLog.open(directory, ManualClock(), SIGNER).close()
+    assert verify(directory, KEYS, sealed=True).records == 4
+    head = read_head(directory, KEYS)
+    assert head is not None
+    assert head.first == next(read(directory)).hash
+
+
+INTERRUPTED = """
+import os, signal, sys, threading
+from pathlib import Path
+from executor.clock import SystemClock
+from executor.svf import SvfLog
+from tests.svf.chain import SIGNER
+armed = False
+def ctrl_c(*_):
+    global armed
+    if armed:
+        armed = False
+        raise KeyboardInterrupt
+signal.signal(signal.SIGINT, ctrl_c)
+log = SvfLog.open(Path(sys.argv[1]), SystemClock(), SIGNER)
+stop = threading.Event()
+def write():
+    while not stop.is_set():
+        log.emit("vm_event.READY", "cp20", vm_id="other")
+def interrupt():
+    while not stop.wait(0.0005):
+        os.kill(os.getpid(), signal.SIGINT)
+threads = [threading.Thread(target=target) for target in (write, write, interrupt)]
+for thread in threads:
+    thread.start()
+for _ in range(100):
+    try:
+        armed = True
+        while True:
+            log.emit("vm_event.READY", "cp20", vm_id="main")
+    except KeyboardInterrupt:
+        pass
+stop.set()
+for thread in threads:
+    thread.join()
+log.emit("vm_event.DESTROYED", "cp20", vm_id="main")
+log.close()
+"""
+
+
+def test_interruptions_neither_tear_the_chain_nor_stop_the_log(tmp_path: Path) -> None:
+    """A hundred Ctrl-C in the middle of emitting: the log goes on, and the chain is whole."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
+        capture_output=True, cwd=Path(__file__).parents[2], text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    summary = verify(tmp_path, KEYS, sealed=True)
+    *_, last = read(tmp_path)
+    assert (last.type, last.seq) == ("vm_event.DESTROYED", summary.records)
+
+
 @pytest.mark.parametrize("damage", ["edit", "truncate", "head"])
 def test_a_damaged_trail_is_not_written_on(tmp_path: Path, damage: str) -> None:
     """A writer does not go on behind a damaged end: that would bury it."""
