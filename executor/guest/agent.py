@@ -14,12 +14,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from _sha256 import sha256  # hashlib would load OpenSSL: 4 MB for one algorithm
-
 from executor.channel import channel_pb2 as pb
 from executor.channel.frame import PROTOCOL
 from executor.guest import cgroup, collecting, kernel, network, syscalls
 from executor.guest.capability import Programs
+from executor.guest.digest import sha256
 from executor.guest.errors import DeniedError, FaultError
 from executor.guest.port import Port
 from executor.guest.sandbox import Sandbox, boot_id
@@ -27,8 +26,11 @@ from executor.guest.task import Task
 
 State = Literal["NEW", "CONFIGURED", "PREPARED", "RUNNING"]
 CONTROLS: Final = frozenset(
-    "seccomp readonly_root capabilities unprivileged_user masked_paths capability_map noexec landlock namespaces cgroup "
-    "rlimits quota lockdown command_check env_filter collect_check compromised_agent".split()
+    {
+        *("seccomp", "readonly_root", "capabilities", "unprivileged_user", "masked_paths", "capability_map", "noexec"),
+        *("landlock", "namespaces", "cgroup", "rlimits", "quota", "lockdown", "command_check", "env_filter"),
+        *("collect_check", "compromised_agent"),
+    }
 )
 """The names `Configure.weaken` may hold; the host's list is executor/weaken.py, and a test compares the two."""
 MIB: Final = 1024 * 1024
@@ -152,11 +154,7 @@ class Agent:
         process: Any
         try:
             if message.compromised:
-                if "compromised_agent" not in self._weaken:
-                    raise DeniedError("guest.compromised_not_enabled", "this VM was not weakened for it")
-                from executor.guest import compromised  # noqa: PLC0415 - drills only
-
-                process = self._compromised = compromised.Process(list(message.argv))
+                process = self._compromised = self._take_over(list(message.argv))
             else:
                 request = sandbox.check(message)
                 process = sandbox.container
@@ -175,6 +173,14 @@ class Agent:
             sandbox.container.send(request)
         self.state = "RUNNING"
         self._port.send(pb.FromGuest(started=pb.Started(task_id=message.task_id, pid=process.pid)))
+
+    def _take_over(self, argv: list[bytes]) -> Any:
+        """Run `argv` as after a taken-over agent; raises `DeniedError` in an ordinary VM."""
+        if "compromised_agent" not in self._weaken:
+            raise DeniedError("guest.compromised_not_enabled", "this VM was not weakened for it")
+        from executor.guest import compromised  # noqa: PLC0415 - drills only
+
+        return compromised.Process(argv)
 
     def finish(self) -> None:
         """The running command has ended or must: say how, and make ready for the next."""
@@ -217,7 +223,7 @@ class Agent:
 
 def _agent_digest() -> str:
     with open("/agent/manifest.json", "rb") as manifest:  # noqa: PTH123 - pathlib costs 60 ms of boot
-        return sha256(manifest.read()).hexdigest()
+        return str(sha256(manifest.read()).hexdigest())
 
 
 def set_up() -> None:

@@ -6,6 +6,7 @@ its own child; the wait status of the command itself comes from that process ove
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -66,8 +67,7 @@ class Container:
         ]  # fmt: skip
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         actions = [
-            (os.POSIX_SPAWN_DUP2, source, target)
-            for target, source in enumerate((null, out, err, request, answer))
+            (os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate((null, out, err, request, answer))
         ]
         try:
             pid = os.posix_spawn(CRUN, argv, _ENV, file_actions=actions)
@@ -106,16 +106,22 @@ class Container:
         """Kill what is left in the container and reap its first process; its output stays readable."""
         if not self.group.kill():
             raise FaultError("guest.unkillable", "a process of the task survived being killed")
-        try:
+        with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
-        except ChildProcessError:
-            pass
 
     def remove(self) -> None:
         """Take the container away; call after `end`."""
         for end in (self.stdout, self.stderr, self.answer, self._request):
             if end >= 0:
                 os.close(end)
+        _reap()
         self.group.remove()
         for folder in (f"{STATE}/{self._id}", self._bundle):
             remove_tree(folder)
+
+
+def _reap() -> None:
+    """Reap what crun left behind: its helpers became children of the agent, which is their subreaper."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0] != 0:
+            pass

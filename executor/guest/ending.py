@@ -13,8 +13,9 @@ Cause = Literal["EXITED", "SIGNALED", "SECCOMP", "OOM", "WALLCLOCK", "DISK", "OU
 SIGSYS: Final = int(signal.SIGSYS)
 SIGKILL: Final = int(signal.SIGKILL)
 _AUDIT: Final = re.compile(
-    r"audit: type=1326 audit\([0-9.]+:[0-9]+\): auid=[0-9]+ uid=([0-9]+) gid=[0-9]+ ses=[0-9]+ (?:subj=\S+ )?pid=([0-9]+) "
-    r"comm=(?:\"[^\"]*\"|[0-9A-F]+) exe=(?:\"[^\"]*\"|[0-9A-F]+|\(null\)) sig=([0-9]+) arch=([0-9a-f]+) syscall=([0-9]+) "
+    r"audit: type=1326 audit\([0-9.]+:[0-9]+\): auid=[0-9]+ uid=[0-9]+ gid=[0-9]+ ses=[0-9]+ (?:subj=\S+ )?"
+    r"pid=([0-9]+) comm=(?:\"[^\"]*\"|[0-9A-F]+) exe=(?:\"[^\"]*\"|[0-9A-F]+|\(null\)) "
+    r"sig=([0-9]+) arch=([0-9a-f]+) syscall=([0-9]+) "
 )
 
 
@@ -51,31 +52,31 @@ class Ending:
 
 
 def judge(facts: Facts) -> Ending:
-    """The cause, by what weighs most: who was killed by whom is settled before what the task says with its exit code."""
+    """The cause, by what weighs most: who killed whom is settled before what the task says with its exit code."""
+    status = facts.wait_status
+    exited = status is not None and os.WIFEXITED(status)
     if facts.stopped_for is not None:
-        return Ending(facts.stopped_for, signal=SIGKILL)
-    if facts.wait_status is not None and os.WIFSIGNALED(facts.wait_status):
-        number = os.WTERMSIG(facts.wait_status)
-        if number == SIGSYS and facts.seccomp:
-            return Ending("SECCOMP", signal=SIGSYS, syscall=facts.seccomp[0].syscall)
-    if facts.seccomp:
-        # A descendant was killed; whatever its parent made of it is not the cause.
-        code = os.WEXITSTATUS(facts.wait_status) if facts.wait_status is not None and os.WIFEXITED(facts.wait_status) else 0
-        return Ending("SECCOMP", exit_code=code, signal=SIGSYS, syscall=facts.seccomp[0].syscall)
-    if facts.oom_kills:
-        return Ending("OOM", signal=SIGKILL)
-    if facts.disk_over:
-        return Ending("DISK", signal=SIGKILL)
-    if facts.wait_status is None:
-        return Ending("SIGNALED", signal=SIGKILL)
-    if os.WIFSIGNALED(facts.wait_status):
-        return Ending("SIGNALED", signal=os.WTERMSIG(facts.wait_status))
-    return Ending("EXITED", exit_code=os.WEXITSTATUS(facts.wait_status))
+        found = Ending(facts.stopped_for, signal=SIGKILL)
+    elif facts.seccomp:
+        # The command itself or a descendant; what a parent makes of its child's death is not the cause.
+        code = os.WEXITSTATUS(status) if status is not None and exited else 0
+        found = Ending("SECCOMP", exit_code=code, signal=SIGSYS, syscall=facts.seccomp[0].syscall)
+    elif facts.oom_kills:
+        found = Ending("OOM", signal=SIGKILL)
+    elif facts.disk_over:
+        found = Ending("DISK", signal=SIGKILL)
+    elif status is None:
+        found = Ending("SIGNALED", signal=SIGKILL)
+    elif exited:
+        found = Ending("EXITED", exit_code=os.WEXITSTATUS(status))
+    else:
+        found = Ending("SIGNALED", signal=os.WTERMSIG(status))
+    return found
 
 
 def parse_audit(line: str) -> SeccompKill | None:
-    """The seccomp kill in a kernel log line; None when the line is something else (also: an allowed, logged call)."""
+    """The seccomp kill in a kernel log line; None when the line is something else."""
     found = _AUDIT.search(line)
-    if found is None or int(found[3]) != SIGSYS:
+    if found is None or int(found[2]) != SIGSYS:
         return None
-    return SeccompKill(pid=int(found[2]), syscall=int(found[5]), arch=int(found[4], 16))
+    return SeccompKill(pid=int(found[1]), syscall=int(found[4]), arch=int(found[3], 16))

@@ -17,4 +17,4 @@ class DeniedError(AgentError):
 
 
 class FaultError(AgentError):
-    """The agent cannot go on: bad message order, broken frame, a failing kernel. Answered with `Fault`, then power off."""
+    """The agent cannot go on: bad message order, broken frame, failing kernel. Sent as `Fault`, then power off."""

@@ -15,8 +15,7 @@ from typing import Any
 def install() -> None:
     """Put the five modules in place; call once, before generated code is imported. Needs `google` on the path."""
     import google.protobuf  # noqa: PLC0415 - the package's own __init__ is tiny, and the path is set by now
-    from google._upb import _message  # type: ignore[attr-defined] # noqa: PLC0415 - C module without stubs
-
+    from google._upb import _message  # noqa: PLC0415 - C module without stubs
     from google.protobuf.message import Message  # noqa: PLC0415
 
     version = tuple(int(part) for part in google.protobuf.__version__.split(".")[:3])

@@ -73,14 +73,17 @@ def reseed(entropy: bytes) -> None:
         os.close(handle)
 
 
-def load_late(*wanted: str) -> None:
-    """Load modules kept in the root image (`wanted` as file names), each after what it needs."""
-    order = read("/opt/cordon/late_modules").split()
-    for name in order[: max(order.index(item) for item in wanted) + 1]:
-        try:
-            syscalls.finit_module(f"{_MODULES}/{name}")
-        except OSError as error:
-            raise FaultError("guest.module", str(error)) from error
+def load_late(wanted: str) -> None:
+    """Load a module kept in the root image (`wanted` is its file name), after what it needs."""
+    for line in read("/opt/cordon/late_modules").splitlines():
+        order = line.split()
+        if order[-1] != wanted:
+            continue
+        for name in order:
+            try:
+                syscalls.finit_module(f"{_MODULES}/{name}")
+            except OSError as error:
+                raise FaultError("guest.module", str(error)) from error
 
 
 def lock_down() -> None:

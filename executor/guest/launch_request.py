@@ -13,8 +13,11 @@ MAX_BYTES: Final = 1024 * 1024
 """Of one request; the launcher refuses twice as much, the kernel's own limit is near two MiB."""
 _ALWAYS_DROPPED_PREFIXES: Final = ("LD_", "GLIBC_", "MALLOC_", "GCONV_")
 _ALWAYS_DROPPED: Final = frozenset(
-    "BASH_ENV ENV IFS SHELLOPTS BASHOPTS PS4 LOCPATH NLSPATH TMPDIR HOSTALIASES RESOLV_HOST_CONF RES_OPTIONS "
-    "PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONINSPECT PYTHONBREAKPOINT GCC_EXEC_PREFIX COMPILER_PATH".split()
+    {
+        *("BASH_ENV", "ENV", "IFS", "SHELLOPTS", "BASHOPTS", "PS4", "LOCPATH", "NLSPATH", "TMPDIR"),
+        *("HOSTALIASES", "RESOLV_HOST_CONF", "RES_OPTIONS", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"),
+        *("PYTHONINSPECT", "PYTHONBREAKPOINT", "GCC_EXEC_PREFIX", "COMPILER_PATH"),
+    }
 )
 """Names that steer the loader, a shell or an interpreter; no allowlist brings them in."""
 
@@ -33,13 +36,14 @@ def encode(*, cwd: bytes, file: bytes, argv: Sequence[bytes], env: Mapping[str, 
 def environment(
     defaults: Mapping[str, bytes], wanted: Iterable[tuple[str, bytes]], allowed: Iterable[str], *, enforced: bool = True
 ) -> dict[str, bytes]:
-    """`defaults`, overlaid by what of `wanted` is in `allowed`; raises `DeniedError` for a name or value that hides something."""
+    """`defaults`, overlaid by what of `wanted` is in `allowed`; raises `DeniedError` for what hides something."""
     names = frozenset(allowed)
     found = dict(defaults)
     for name, value in wanted:
         plain = name.isascii() and name.replace("_", "a").isalnum() and not name[0].isdigit()
         if enforced and (not plain or any(byte < 0x20 or byte == 0x7F for byte in value)):
-            raise DeniedError("guest.env_invalid", f"environment variable {name!r} has a control character or no plain name")
+            why = f"environment variable {name!r} has a control character or no plain name"
+            raise DeniedError("guest.env_invalid", why)
         if enforced and (name not in names or _steers(name)):
             continue
         found[name] = value

@@ -9,7 +9,7 @@ import json
 import os
 import select
 import sys
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from executor.guest import fastpb
 
@@ -33,22 +33,22 @@ def main() -> int:
     agent = conversation.Agent(channel, _programs(), _load("seccomp.json"))
     print(WAITING, flush=True)  # noqa: T201 - the console is the log here
     channel.send_blocking(agent.ready())
+    code = 1
     try:
         _serve(channel, agent)
     except conversation.PowerOffError:
-        return 0
+        code = 0
     except FaultError as error:
         _last_words(channel, error.code, str(error))
-        return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, the host is told and the VM ends
         import traceback  # noqa: PLC0415 - the last thing that happens here
 
         traceback.print_exc()
         _last_words(channel, "guest.bug", f"{type(error).__name__}: {error}")
-        return 1
+    return code
 
 
-def _serve(channel: port.Port, agent: conversation.Agent) -> None:
+def _serve(channel: port.Port, agent: conversation.Agent) -> NoReturn:
     """Until the host asks for the end or something breaks."""
     while True:
         poll = select.poll()

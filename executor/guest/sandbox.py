@@ -1,4 +1,4 @@
-"""The sandbox of one lease: workspace, root, and a container kept ready for the next command. Rim over `sandbox_plan`."""
+"""The sandbox of one lease: workspace, root, and a container kept ready for the next command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from executor.guest.workspace import Workspace, quota_for
 
 _ROOT: Final = f"{BASE}/root"
 _UPPER: Final = "/scratch/.root"
-_RESOLVE_IN_ROOT: Final = 0x10
+_RESOLVE: Final = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 _SEARCH: Final = ("/usr/bin", "/bin")
 
 
@@ -37,7 +37,10 @@ class Sandbox:
         hostname: str,
         weaken: frozenset[str],
     ) -> None:
-        """Build it; `number` is new for every sandbox of this VM. Raises `DeniedError` for terms that cannot be enforced."""
+        """Build it; `number` is new for every sandbox of this VM.
+
+        Raises `DeniedError` for terms that cannot be enforced.
+        """
         capabilities = frozenset(lease.capabilities)
         programs.check_known(capabilities)
         given = lease.limits
@@ -109,15 +112,15 @@ class Sandbox:
     def _check_program(self, name: bytes, cwd: str) -> bytes:
         """The path execve will be given, after the capability check on the file it leads to."""
         if b"/" in name:
-            candidates: Sequence[bytes] = [name if name.startswith(b"/") else os.path.join(cwd.encode(), name)]
+            candidates: Sequence[bytes] = [name if name.startswith(b"/") else cwd.encode() + b"/" + name]
         else:
-            candidates = [os.path.join(folder.encode(), name) for folder in _SEARCH]
+            candidates = [folder.encode() + b"/" + name for folder in _SEARCH]
         # The container is there already: its own root shows exactly what the task will see.
         root = os.open(f"/proc/{self.container.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for path in candidates:
                 try:
-                    handle = syscalls.openat2(root, path, os.O_PATH, resolve=_RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS)
+                    handle = syscalls.openat2(root, path, os.O_PATH, resolve=_RESOLVE)
                 except OSError as error:
                     if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES}:
                         continue
@@ -181,5 +184,5 @@ def _shown(argv: Sequence[bytes]) -> str:
 
 
 def boot_id() -> str:
-    """This boot's id. The kernel makes it up when it is first read: not before the generator was reseeded."""
+    """The id of this boot. The kernel makes it up when it is first read: not before the generator was reseeded."""
     return kernel.read("/proc/sys/kernel/random/boot_id")

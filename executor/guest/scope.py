@@ -1,7 +1,7 @@
 """Which paths of the sandbox a lease lets a task write, as folders that mounts and Landlock can enforce. Pure.
 
-Patterns come from the lease. Two shapes can be enforced by the kernel for whole trees, everything else is refused rather
-than widened or narrowed silently:
+Patterns come from the lease. Two shapes can be enforced by the kernel, everything else is refused rather than widened
+or narrowed silently:
 
     /workspace/**, /workspace/out/**, /workspace/out/   a folder and everything below it
     /workspace/out/log.txt                              one file; it is made empty beforehand
@@ -30,7 +30,7 @@ class Writable:
 
 
 def writable(patterns: Iterable[str]) -> tuple[Writable, ...]:
-    """The places `patterns` name, shortest first, without those inside others; raises `DeniedError` for other shapes."""
+    """The places `patterns` name, shortest first, none inside another; raises `DeniedError` for other shapes."""
     found: set[Writable] = set()
     for pattern in patterns:
         place = _one(pattern)

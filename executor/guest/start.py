@@ -1,4 +1,4 @@
-"""First code of the agent in the guest: set the import path, then hand over. Runs as /agent/main.py, isolated (-I -S -B)."""
+"""First code of the agent in the guest, there /agent/main.py: set the import path, then hand over."""
 
 import sys
 

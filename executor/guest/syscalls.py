@@ -28,6 +28,7 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 RESOLVE_NO_MAGICLINKS: Final = 0x02
 RESOLVE_NO_SYMLINKS: Final = 0x04
 RESOLVE_BENEATH: Final = 0x08
+RESOLVE_IN_ROOT: Final = 0x10
 
 PRJQUOTA: Final = 2
 _Q_SETQUOTA: Final = 0x800008
@@ -49,7 +50,7 @@ def _check(result: int, what: str) -> int:
 
 
 def mount(source: str, target: str, fstype: str, flags: int, data: str = "") -> None:
-    """mount(2)."""
+    """Mount `source` at `target`."""
     args = (source.encode(), target.encode(), fstype.encode(), ctypes.c_ulong(flags), data.encode())
     _check(_libc.mount(*args), f"mount {target}")
 
@@ -61,7 +62,7 @@ def umount(target: str) -> None:
 
 
 def sethostname(name: str) -> None:
-    """sethostname(2)."""
+    """Name this machine."""
     raw = name.encode()
     _check(_libc.sethostname(raw, ctypes.c_size_t(len(raw))), "sethostname")
 
@@ -82,7 +83,7 @@ def finit_module(path: str) -> None:
 
 
 def openat2(folder: int, path: bytes, flags: int, mode: int = 0, *, resolve: int) -> int:
-    """openat2(2): a descriptor for `path` below `folder`, under the `resolve` restrictions."""
+    """Open with restrictions: a descriptor for `path` below `folder`, under the `resolve` restrictions."""
     how = struct.pack("<QQQ", flags | os.O_CLOEXEC, mode, resolve)
     handle = _libc.syscall(_SYS_OPENAT2, folder, path, how, ctypes.c_size_t(len(how)))
     return _check(handle, os.fsdecode(path))

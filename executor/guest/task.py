@@ -47,7 +47,7 @@ class KernelLog:
 
     def kills(self) -> list[SeccompKill]:
         """Kills logged since the last call."""
-        found = []
+        found: list[SeccompKill] = []
         while True:
             try:
                 record = os.read(self._fd, 8192)

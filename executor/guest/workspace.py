@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from _sha256 import sha256  # hashlib would load OpenSSL: 4 MB for one algorithm
-
 from executor.guest import syscalls
+from executor.guest.digest import sha256
 from executor.guest.errors import DeniedError
 from executor.guest.scope import WORKSPACE, Writable
 
@@ -29,8 +28,6 @@ INODES_BASE: Final = 256
 PIECE_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 64
 """Folders inside folders that are handed back."""
-_MOVED: Final = "\n"
-"""Begins the names `remove_tree` makes: unlikely, and a clash only fails the removal, which ends the VM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ def quota_for(disk_quota_mb: int) -> Quota:
 
 
 def relative(path: str) -> str:
-    """`path` (absolute, in the sandbox) relative to the workspace; raises `DeniedError` when it is not a plain one below it."""
+    """`path` (absolute, in the sandbox) relative to the workspace; raises `DeniedError` unless it lies below."""
     inside = path.removeprefix(f"{WORKSPACE}/")
     parts = inside.split("/")
     if inside == path or "\0" in path or any(part in {"", ".", ".."} for part in parts):
@@ -136,7 +133,7 @@ class Workspace:
         name = relative(path)
         self.received += len(data)
         if self._quota is not None and self.received > self._quota.bytes:
-            raise DeniedError("guest.disk_quota", f"the files put in are over the disk quota of {self._quota.bytes} bytes")
+            raise DeniedError("guest.disk_quota", f"the files put in are over {self._quota.bytes} bytes of disk quota")
         try:
             if self._open is None or self._open[0] != name:
                 self._abandon()
@@ -219,8 +216,8 @@ class Workspace:
                 return
             handle = syscalls.openat2(self._fd, (name or ".").encode(), flags, resolve=_BENEATH)
         except OSError as error:
-            why = "a link, or leads out of the workspace" if error.errno in {errno.ELOOP, errno.EXDEV} else error.strerror
-            yield path, None, 0, str(why)
+            escapes = error.errno in {errno.ELOOP, errno.EXDEV}
+            yield path, None, 0, "a link, or leads out of the workspace" if escapes else str(error.strerror)
             return
         facts = os.fstat(handle)
         if stat.S_ISREG(facts.st_mode):
@@ -231,7 +228,7 @@ class Workspace:
             yield path, None, facts.st_mode, "not a regular file"
             return
         try:
-            names = sorted(os.listdir(handle))
+            names = sorted(os.listdir(handle))  # noqa: PTH208 - of an open descriptor, not of a path
         finally:
             os.close(handle)
         for leaf in names:
@@ -256,8 +253,8 @@ class Workspace:
 def remove_tree(path: str) -> None:
     """Remove the folder `path` and everything below it; links are removed, never followed. Nothing there is fine.
 
-    However deep a task nested its folders, this takes three descriptors and no recursion: a folder found inside is moved
-    up beside the others first. Only for trees nobody uses any more.
+    However deep a task nested its folders, this takes three descriptors and no recursion: a folder found inside is
+    moved up beside the others first. Only for trees nobody uses any more.
     """
     try:
         base = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -265,13 +262,14 @@ def remove_tree(path: str) -> None:
         return
     try:
         pending = _unlink_files(base)
-        count = 0
+        # Names nobody could have made beforehand.
+        prefix, count = os.urandom(16).hex(), 0
         while pending:
             name = pending.pop()
             here = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=base)
             try:
                 for leaf in _unlink_files(here):
-                    moved = f"{_MOVED}{count}"
+                    moved = f"{prefix}-{count}"
                     count += 1
                     os.rename(leaf, moved, src_dir_fd=here, dst_dir_fd=base)
                     pending.append(moved)

@@ -85,7 +85,8 @@ def _build(work: Path, sources: dict[str, Path]) -> None:
         "xorriso", "-as", "mkisofs", "-quiet", "-r", "-V", "CORDON_AGENT", "-o", str(work / ISO),
         "--modification-date=2023111422132000", "--set_all_file_dates", "2023111422132000", str(tree),
     ]  # fmt: skip
-    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "SOURCE_DATE_EPOCH": str(_EPOCH), "TZ": "UTC", "LC_ALL": "C"}
+    search = os.environ.get("PATH", "/usr/bin:/bin")
+    env = {"PATH": search, "SOURCE_DATE_EPOCH": str(_EPOCH), "TZ": "UTC", "LC_ALL": "C"}
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         raise ImageError(f"xorriso failed with {done.returncode}: {done.stderr.strip()[-500:]}")

@@ -15,7 +15,7 @@ PROJECT: Final = Path(__file__).resolve().parents[2]
 RECIPE_DIR: Final = PROJECT / "fixtures" / "gold_image"
 CAPABILITY_MAP: Final = PROJECT / "executor" / "guest" / "capability_map.json"
 BUILDER: Final = tuple(
-    Path(__file__).with_name(name) for name in ("gold.py", "tree.py", "initramfs.py", "disk.py", "recipe.py")
+    Path(__file__).with_name(name) for name in ("build.py", "root_tar.py", "tree.py", "initramfs.py", "disk.py")
 )
 SCHEMA: Final = "cordon.gold_image/1"
 

@@ -54,7 +54,7 @@ class Run:
         return int(self.finished.exit_code)
 
 
-class Gone(Exception):
+class GoneError(Exception):
     """The VM closed the channel."""
 
 
@@ -117,7 +117,7 @@ class GuestVm:
         self.send_raw(frame.encode(self._sequence, pb.ToGuest(**body).SerializeToString()))
 
     def receive(self, *, deadline_s: float = ANSWER_DEADLINE_S) -> pb.FromGuest:
-        """The next message; raises `Gone` when the VM closed the channel."""
+        """The next message; raises `GoneError` when the VM closed the channel."""
         until = time.monotonic() + deadline_s
         while not self._inbox:
             left = until - time.monotonic()
@@ -125,7 +125,7 @@ class GuestVm:
             if select.select([self._link], [], [], left)[0]:
                 data = self._link.recv(1 << 20)
                 if not data:
-                    raise Gone(self.console_text())
+                    raise GoneError(self.console_text())
                 for item in self._parser.feed(data):
                     message = pb.FromGuest()
                     message.ParseFromString(item.payload)
@@ -170,7 +170,9 @@ class GuestVm:
                 paths_write=paths_write,
                 env_allowlist=env_allowlist,
                 limits=pb.Limits(**(plan | limits)),
-                commands_allowlist=[json.dumps(list(argv), ensure_ascii=False, separators=(",", ":")) for argv in argvs],
+                commands_allowlist=[
+                    json.dumps(list(argv), ensure_ascii=False, separators=(",", ":")) for argv in argvs
+                ],
             )
         )
         return self.receive()

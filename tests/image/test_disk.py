@@ -14,6 +14,8 @@ def test_another_program_reads_the_table_as_meant(tmp_path: Path) -> None:
         out.write(disk.partition_table(plan))
         out.truncate(plan.total)
     argv = ["partx", "--noheadings", "--raw", "--output", "NR,START,SECTORS,TYPE", str(image)]
-    shown = subprocess.run(argv, capture_output=True, text=True, check=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
+    shown = subprocess.run(
+        argv, capture_output=True, text=True, check=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}
+    )
     assert shown.stdout.splitlines() == ["1 2048 12288 0x83", "2 14336 32768 0x83"]
     assert plan.total == 14336 * 512 + 16 * 1024 * 1024

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import google.protobuf
 import pytest
 
 from executor.errors import InvalidInputError
@@ -10,8 +11,6 @@ from executor.image import recipe
 
 def test_the_recipe_of_this_checkout_parses() -> None:
     """The recipe that is shipped is one the builder understands, with the host's own protobuf release."""
-    import google.protobuf
-
     plan = recipe.load_recipe()
     assert plan.protobuf_version == google.protobuf.__version__
     assert plan.boot_modules.index("virtio_ring") < plan.boot_modules.index("virtio")
@@ -51,4 +50,4 @@ def test_every_input_changes_the_digest(tmp_path: Path) -> None:
 def test_what_decides_the_image_is_an_input() -> None:
     """Recipe, C sources, hook, capability map and builder are all among the inputs."""
     names = {path.name for path in recipe.input_files()}
-    assert {"recipe.toml", "init.c", "launch.c", "customize.sh", "capability_map.json", "gold.py", "tree.py"} <= names
+    assert {"recipe.toml", "init.c", "launch.c", "customize.sh", "capability_map.json", "build.py", "tree.py"} <= names
