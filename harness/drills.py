@@ -62,13 +62,17 @@ def run_pytest(extra: Sequence[str]) -> int:
     """Run the scenarios in a process of their own; pytest's exit status. Paths in `extra` replace scenarios/."""
     command = [sys.executable, "-m", "pytest", "--engine", "auto", f"--junitxml={JUNIT}", f"--summary={SUMMARY}"]
     command += [f"--alluredir={report.RESULTS}", "--clean-alluredir", "-o", "junit_family=xunit1"]
+    command += ["-c", "pyproject.toml", "--rootdir", "."]  # else pytest looks for them by way of every path it is given
     if not any(_is_path(argument) for argument in extra):
         command.append("scenarios")
     return subprocess.run([*command, *extra], check=False).returncode
 
 
 def _is_path(argument: str) -> bool:
-    return not argument.startswith("-") and Path(argument.partition("::")[0]).exists()
+    """Whether `argument` names scenarios: not every path does, options have paths for values."""
+    path = Path(argument.partition("::")[0])
+    named = path.suffix in {".yaml", ".yml"} or "scenarios" in path.parts
+    return not argument.startswith("-") and named and path.exists()
 
 
 def _finish_summary(seconds: float) -> list[str]:

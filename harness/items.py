@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,6 +63,13 @@ class ScenarioItem(pytest.Item):
             self.add_marker(name)
         if scenario.breakout:
             self.extra_keyword_matches.add(scenario.breakout.mechanism)
+
+    def setup(self) -> None:
+        """Have the executor ready: a scenario's own time does not hold the image's build or the engine's probe."""
+        session = self.config.stash[SESSION]
+        if session.engine not in self.scenario.unmeasured:
+            with suppress(OutsideError):  # told by `runtest`, as the reason why nothing could be measured
+                session.executor()
 
     def runtest(self) -> None:
         """Run and judge; raises `RedError` unless the ruling is a good one."""

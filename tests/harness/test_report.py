@@ -99,3 +99,22 @@ def test_faults_in_the_summary_make_a_run_red(part: str, name: str, value: int, 
     assert drills.faults(GOOD) == []
     assert drills.faults({**GOOD, part: {**GOOD[part], name: value}}) == [fault]  # type: ignore[dict-item] # all are dicts
     assert drills.faults({**GOOD, "writes_outside": 3}) == ["3 write(s) outside the sandbox"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "names"),
+    [
+        ("scenarios", True),
+        ("scenarios/hello_staging.yaml", True),
+        ("scenarios/hello_staging.yaml::hello-staging", True),
+        ("scenarios/gone.yaml", False),
+        ("policies", False),
+        ("-k", False),
+    ],
+)
+def test_paths_of_scenarios_are_told_from_other_arguments(
+    argument: str, *, names: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only arguments that name scenarios replace the whole folder; the value of an option does not."""
+    monkeypatch.chdir(Path(__file__).resolve().parents[2])
+    assert drills._is_path(argument) is names
