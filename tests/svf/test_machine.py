@@ -42,9 +42,13 @@ EXECUTED = [
 
 
 def events(types: Sequence[str], run: str = "1") -> list[dict[str, Any]]:
-    """Events of one intent, one lease and one VM."""
-    ids = {"intent_id": f"i{run}", "lease_id": f"l{run}", "vm_id": f"v{run}"}
-    return [{"seq": seq, "type": name, "data": {"kid": "k"}, **ids} for seq, name in enumerate(types, 1)]
+    """Events of one intent and one VM; every lease that is issued is another one."""
+    ids = {"intent_id": f"i{run}", "vm_id": f"v{run}", "data": {"kid": "k"}}
+    found, leases = [], 0
+    for seq, name in enumerate(types, 1):
+        leases += name == "lease_event.ISSUED"
+        found.append({"seq": seq, "type": name, "lease_id": f"l{run}-{max(leases, 1)}", **ids})
+    return found
 
 
 def words(trail: Trail) -> st.SearchStrategy[list[str]]:
