@@ -32,7 +32,7 @@ def test_what_is_granted_passes(identity: tuple[int, int], granted: frozenset[st
     [((1, 20), BASE, False), ((1, 10), frozenset(), False), ((1, 99), BASE, True), ((9, 5), BASE, False)],
 )
 def test_everything_else_is_denied(identity: tuple[int, int], granted: frozenset[str], own_files: bool) -> None:  # noqa: FBT001 - as above
-    """Another capability's program, no capability at all, an unmapped file of the image, own files without dev:compiler."""
+    """Another capability's program, none at all, an unmapped file of the image, own files without dev:compiler."""
     with pytest.raises(DeniedError) as caught:
         PROGRAMS.check(identity, "/x", granted, own_files=own_files)
     assert caught.value.code == "guest.capability_not_granted"

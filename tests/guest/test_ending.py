@@ -8,8 +8,9 @@ from executor.guest.ending import Ending, Facts, SeccompKill, judge, parse_audit
 
 KILL = SeccompKill(pid=7, syscall=321, arch=0xC000003E)
 LINE = (
-    "5,812,9137811,-;audit: type=1326 audit(1795310900.864:9): auid=4294967295 uid=1000 gid=1000 ses=4294967295 subj=unconfined "
-    'pid=131 comm="python3" exe="/usr/bin/python3.11" sig=31 arch=c000003e syscall=321 compat=0 ip=0x7f code=0x80000000'
+    "5,812,9137811,-;audit: type=1326 audit(1795310900.864:9): auid=4294967295 uid=1000 gid=1000 ses=4294967295 "
+    'subj=unconfined pid=131 comm="python3" exe="/usr/bin/python3.11" sig=31 arch=c000003e syscall=321 compat=0 '
+    "ip=0x7f code=0x80000000"
 )
 
 

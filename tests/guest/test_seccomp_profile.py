@@ -10,14 +10,84 @@ from executor.image.recipe import PROJECT
 
 PROFILE = json.loads((PROJECT / "executor/guest/seccomp.json").read_text())
 DOCKER_DENIES = frozenset(
-    """_sysctl acct add_key afs_syscall bpf clock_settime clone3 create_module delete_module fanotify_init file_getattr
-    file_setattr finit_module fsconfig fsmount fsopen fspick get_kernel_syms get_mempolicy getpmsg init_module io_uring_enter
-    io_uring_register io_uring_setup ioperm iopl kcmp kexec_file_load kexec_load keyctl listns lookup_dcookie
-    lsm_get_self_attr lsm_list_modules lsm_set_self_attr mbind migrate_pages mount mount_setattr move_mount move_pages
-    nfsservctl open_by_handle_at open_tree open_tree_attr perf_event_open pidfd_getfd pivot_root process_madvise putpmsg
-    query_module quotactl quotactl_fd reboot request_key rseq_slice_yield security set_mempolicy set_mempolicy_home_node
-    setdomainname sethostname setns settimeofday swapoff swapon sysfs syslog tuxcall umount2 unshare uprobe uselib
-    userfaultfd ustat vhangup vserver""".split()
+    {
+        "_sysctl",
+        "acct",
+        "add_key",
+        "afs_syscall",
+        "bpf",
+        "clock_settime",
+        "clone3",
+        "create_module",
+        "delete_module",
+        "fanotify_init",
+        "file_getattr",
+        "file_setattr",
+        "finit_module",
+        "fsconfig",
+        "fsmount",
+        "fsopen",
+        "fspick",
+        "get_kernel_syms",
+        "get_mempolicy",
+        "getpmsg",
+        "init_module",
+        "io_uring_enter",
+        "io_uring_register",
+        "io_uring_setup",
+        "ioperm",
+        "iopl",
+        "kcmp",
+        "kexec_file_load",
+        "kexec_load",
+        "keyctl",
+        "listns",
+        "lookup_dcookie",
+        "lsm_get_self_attr",
+        "lsm_list_modules",
+        "lsm_set_self_attr",
+        "mbind",
+        "migrate_pages",
+        "mount",
+        "mount_setattr",
+        "move_mount",
+        "move_pages",
+        "nfsservctl",
+        "open_by_handle_at",
+        "open_tree",
+        "open_tree_attr",
+        "perf_event_open",
+        "pidfd_getfd",
+        "pivot_root",
+        "process_madvise",
+        "putpmsg",
+        "query_module",
+        "quotactl",
+        "quotactl_fd",
+        "reboot",
+        "request_key",
+        "rseq_slice_yield",
+        "security",
+        "set_mempolicy",
+        "set_mempolicy_home_node",
+        "setdomainname",
+        "sethostname",
+        "setns",
+        "settimeofday",
+        "swapoff",
+        "swapon",
+        "sysfs",
+        "syslog",
+        "tuxcall",
+        "umount2",
+        "unshare",
+        "uprobe",
+        "uselib",
+        "userfaultfd",
+        "ustat",
+        "vhangup",
+        "vserver",
+    }
 )
 """What Docker's default profile denies to a container without capabilities, x86_64."""
 
@@ -49,17 +119,14 @@ def test_nothing_docker_denies_is_allowed() -> None:
     assert len(DOCKER_DENIES) == 76
     named = {name: rule["action"] for rule in PROFILE["syscalls"] for name in rule["names"]}
     newer = set(PROFILE["cordon"]["newer"]["names"])
-    assert {
-        call
-        for call in DOCKER_DENIES
-        if named.get(call, "SCMP_ACT_ALLOW" if call not in newer else "") == "SCMP_ACT_ALLOW"
-    } == set()
+    assert [call for call in sorted(DOCKER_DENIES) if call not in named and call not in newer] == []
+    assert [call for call in sorted(DOCKER_DENIES) if named.get(call) == "SCMP_ACT_ALLOW"] == []
 
 
 @pytest.mark.parametrize(
     "call",
-    ["bpf", "kexec_load", "init_module", "mount", "umount2", "setns", "unshare", "ptrace", "process_vm_writev", "keyctl",
-     "reboot", "io_uring_setup", "perf_event_open", "userfaultfd", "fsopen", "swapon", "iopl"],
+    ["bpf", "kexec_load", "init_module", "mount", "umount2", "setns", "unshare", "ptrace", "process_vm_writev",
+     "keyctl", "reboot", "io_uring_setup", "perf_event_open", "userfaultfd", "fsopen", "swapon", "iopl"],
 )  # fmt: skip
 def test_kernel_primitives_kill(call: str) -> None:
     """The whole process dies, so that the attempt is seen."""

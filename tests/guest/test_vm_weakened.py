@@ -44,7 +44,10 @@ def test_without_isolation_the_guest_is_visible(weakened: Any) -> None:
     argv = (
         "sh",
         "-c",
-        "grep CapEff /proc/self/status; cat /proc/1/comm; test -e /dev/vda && echo vda; test -e /sys/kernel && echo sys",
+        (
+            "grep CapEff /proc/self/status; cat /proc/1/comm; "
+            "test -e /dev/vda && echo vda; test -e /sys/kernel && echo sys"
+        ),
     )
     weakened.prepare(argv)
     run = weakened.run(*argv)
