@@ -47,11 +47,17 @@ def data_changes(source: Source, scope: tuple[str, ...]) -> tuple[list[Change], 
 
 
 def remove_entry(entry: Entry, value: Any) -> Iterator[Proposal]:
-    """A list item or a field is left out; of equal items none, for sets do not notice."""
+    """A list item or a field is left out.
+
+    Not made: of equal items one less, for sets do not notice; a field that holds entries, for whoever notices one of
+    those missing notices all of them missing.
+    """
     if not entry.path or entry.removal is None:
         return
     around, key = _get(value, entry.path[:-1]), entry.path[-1]
     if isinstance(around, list) and around.count(around[int(key)]) > 1:
+        return
+    if isinstance(around, dict) and isinstance(around[key], dict | list) and around[key]:
         return
     wanted = copy.deepcopy(value)
     del _get(wanted, entry.path[:-1])[key]

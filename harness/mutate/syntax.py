@@ -151,7 +151,7 @@ def _kind(raw: Json, role: str) -> Kind | None:
 
 
 def _uses(tree: Json) -> frozenset[tuple[str, ...]]:
-    """Paths below `data` that the rules refer to; a name that is imported stands for its path, which alone is no use."""
+    """Paths below `data` that the rules refer to; an imported name stands for its path, which alone is no use."""
     aliases: dict[str, tuple[str, ...]] = {}
     for one in tree.get("imports") or []:
         path = _constant_path(one["path"]["value"])

@@ -25,10 +25,9 @@ _CALLS: Final = {
     "round": "floor",
     "intersection": "union",
     "union": "intersection",
-    "count": "sum",
     "object.union": "object.remove",
 }
-"""Functions that take the same arguments and answer something near; `count` of what is no number does not compile."""
+"""Functions that take the same arguments and answer something near."""
 _TRANSPARENT: Final = frozenset({"lower", "upper", "trim_space", "abs"})
 """Functions of one argument whose result has the argument's type: they can be left out."""
 

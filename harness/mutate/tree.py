@@ -70,9 +70,9 @@ class Tree:
         """Files `module` refers to."""
         result = []
         for other in self.modules:
-            if other.package == module.package and (module.is_test or not other.is_test):
-                result.append(other.source.path)
-            elif any(_reaches(used, other) for used in module.uses if module.is_test or not other.is_test):
+            if other.is_test and not module.is_test:
+                continue
+            if other.package == module.package or any(_reaches(used, other) for used in module.uses):
                 result.append(other.source.path)
         result += [s.path for s in self.data if any(_related(used, data_path(s.path)) for used in module.uses)]
         return result

@@ -46,7 +46,7 @@ def test_complete_tests_leave_no_survivor(case: Case, opa: OpaTool) -> None:
     """Where every mutant is noticed the run is good, and says which test noticed."""
     campaign = run(case("whole"), opa)
     assert campaign.good
-    assert campaign.counts() == {"killed": 16, "timeout": 0, "survived": 0, "invalid": 0, "unexplained": 0}
+    assert campaign.counts() == {"killed": 15, "timeout": 0, "survived": 0, "invalid": 0, "unexplained": 0}
     assert all(verdict.killed_by for verdict in campaign.verdicts)
 
 
@@ -177,7 +177,7 @@ def test_choice(choice: Choice, files: set[str], case: Case, opa: OpaTool) -> No
     """Packages, files and operators narrow a run."""
     campaign = run(case("holes"), opa, choice)
     assert {verdict.mutant.source.path for verdict in campaign.verdicts} == files
-    assert campaign.total == 23
+    assert campaign.total == 21
 
 
 @pytest.mark.parametrize("choice", [Choice(only=("nope",)), Choice(operators=("nope",)), Choice(ids=("nope",))])
