@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,11 @@ _ENVIRONMENT: Final = "CORDON_CANARY"
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """One file without reading it: any write changes the change time, which no program can set back."""
+    """One file without reading it: any write changes the change time, which no program can set back.
+
+    So does a hard link, which parallel executors make to the images they share: where nothing but the change time
+    differs, the content decides.
+    """
 
     mode: int
     owner: tuple[int, int]
@@ -87,6 +91,8 @@ class HostWatch:
     writes_outside: int = 0
     """Watched files changed, over all runs."""
     _before: dict[Path, Fingerprint] = field(default_factory=dict)
+    _digests: dict[Path, str] = field(default_factory=dict)
+    """Content as it was when the file was first seen."""
     _known: frozenset[int] = frozenset()
     _sockets: frozenset[str] = frozenset()
 
@@ -104,6 +110,9 @@ class HostWatch:
         """Take stock."""
         self.plant()
         self._before = tree((*self.trees, self.folder))
+        for path in self._before.keys() - self._digests.keys():
+            if path.is_file() and not path.is_symlink():
+                self._digests[path] = file_digest(path)
         self._known = frozenset(descendants(os.getpid()))
         self._sockets = remote_sockets(os.getpid())
 
@@ -124,11 +133,19 @@ class HostWatch:
         now = tree((*self.trees, self.folder))
         for path in sorted(self._before.keys() | now.keys()):
             old, new = self._before.get(path), now.get(path)
-            if old == new or (old and new and path.is_dir() and _same_folder(old, new)):
+            if old == new or (old and new and self._same(path, old, new)):
                 continue
             self.writes_outside += 1
             what = "appeared" if old is None else "is gone" if new is None else "was changed"
             yield f"{path} {what}"
+
+    def _same(self, path: Path, old: Fingerprint, new: Fingerprint) -> bool:
+        """Whether two fingerprints differ in nothing that counts: of a folder the entries are compared one by one."""
+        if path.is_dir() and not path.is_symlink():
+            return _same_folder(old, new)
+        if replace(old, ctime_ns=new.ctime_ns) != new or path not in self._digests:
+            return False
+        return file_digest(path) == self._digests[path]
 
     def _processes(self) -> Iterator[str]:
         for pid, name in descendants(os.getpid()).items():
@@ -152,6 +169,12 @@ def _same_folder(old: Fingerprint, new: Fingerprint) -> bool:
     return (old.mode, old.owner, old.inode) == (new.mode, new.owner, new.inode)
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def content_digest(roots: Sequence[Path]) -> str:
     """SHA-256 over names, modes and contents at and below `roots`: for the first and last look of a session."""
     digest = hashlib.sha256()
@@ -159,6 +182,5 @@ def content_digest(roots: Sequence[Path]) -> str:
         found = fingerprint(path)
         digest.update(json.dumps([str(path), asdict(found)["mode"] if found else 0]).encode())
         if path.is_file() and not path.is_symlink():
-            with path.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+            digest.update(file_digest(path).encode())
     return digest.hexdigest()

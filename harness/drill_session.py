@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from executor.api import Executor
 from executor.errors import OutsideError
 from executor.paths import cache_dir
 from harness.canaries import HostWatch
+from harness.runs import Run
 
 Wanted = Literal["auto", "kvm", "tcg", "sim"]
 ENGINES: Final[tuple[Wanted, ...]] = ("auto", "kvm", "tcg", "sim")
@@ -27,14 +29,15 @@ def open_real_executor(session: DrillSession) -> Executor:
     opened = open_executor(
         engine=session.engine, state=session.state, policies=session.policies, progress=session.progress, drill=True
     )
-    session.watched += _images()
+    session.watched += _images(str(opened.facts["digests"]["image"]))
     return opened
 
 
-def _images() -> tuple[Path, ...]:
-    """The finished gold images and agent disks; builds in progress are told by a dot in front."""
-    folders = (cache_dir() / "images", cache_dir() / "agents")
-    return tuple(sorted(path for folder in folders if folder.is_dir() for path in folder.glob("[0-9a-f]*")))
+def _images(digest: str) -> tuple[Path, ...]:
+    """The gold image whose manifest has `digest`, and the finished agent disks (a dot in front: still being built)."""
+    manifests = cache_dir().glob("images/[0-9a-f]*/manifest.json")
+    gold = [path.parent for path in manifests if hashlib.sha256(path.read_bytes()).hexdigest() == digest]
+    return (*gold, *sorted(cache_dir().glob("agents/[0-9a-f]*")))
 
 
 @dataclass
@@ -50,6 +53,8 @@ class DrillSession:
     opener: Opener = open_real_executor
     watched: tuple[Path, ...] = ()
     """Files and folders no run may change."""
+    shared_runs: dict[str, tuple[Run, ...]] = field(default_factory=dict)
+    """Batch -> the runs its members share, once they are made."""
     _executor: Executor | None = None
     _failure: OutsideError | None = None
     _watch: HostWatch | None = field(default=None, repr=False)

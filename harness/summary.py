@@ -44,7 +44,7 @@ def summarize(records: Sequence[Record], policies: Path, covered: Covered) -> di
         "svf": svf(runs, covered),
         "writes_outside": sum(record["writes_outside"] for record in records),
         "sabotage": {"controls": 0, "caught": 0},
-        "figures": figures(runs),
+        "figures": figures(records),
         "unmeasured": {
             record["id"]: record["listed"] or record["findings"][0]
             for record in records
@@ -100,10 +100,11 @@ def svf(runs: Sequence[Record], covered: Covered) -> dict[str, Any]:
     }
 
 
-def figures(runs: Iterable[Record]) -> dict[str, dict[str, Any]]:
+def figures(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
     """Start-up times in milliseconds: how often seen, least, median, most; by headline and engine."""
     found: dict[str, list[float]] = {}
-    for run in runs:
+    golden: dict[str, set[int]] = {}
+    for run in (run for record in records for run in record["runs"]):
         stages = {name: ns / 1e6 for name, ns, _ in run["stages"]}
         if BOOT in stages:
             found.setdefault(f"cold boot ({run['engine']})", []).append(stages[BOOT])
@@ -111,7 +112,13 @@ def figures(runs: Iterable[Record]) -> dict[str, dict[str, Any]]:
             # After its boot a cold machine is where a pooled one is when it is asked for.
             headline = f"warm start to first output ({run['engine']})"
             found.setdefault(headline, []).append(sum(stages[name] for name in TO_OUTPUT))
-    return {name: _spread(sorted(values)) for name, values in sorted(found.items())}
+    for record in records:
+        # The golden machine is booted once for an executor, outside every run; all its scenarios tell the same figure.
+        engine = next((run["engine"] for run in record["runs"]), "")
+        golden.setdefault(f"cold boot ({engine})", set()).add(record["facts"].get("figures", {}).get("cold_boot_ns", 0))
+    for headline, times in golden.items():
+        found.setdefault(headline, []).extend(ns / 1e6 for ns in times if ns)
+    return {name: _spread(sorted(values)) for name, values in sorted(found.items()) if values}
 
 
 def _spread(values: list[float]) -> dict[str, Any]:

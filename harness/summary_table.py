@@ -51,7 +51,7 @@ def _lines(records: Sequence[Record], covered: Covered) -> list[str]:
         f" {svf['coverage']:.3f}; {svf['types_covered']}/{svf['types_total']} types,"
         f" {svf['transitions_covered']}/{svf['transitions_total']} transitions"
     )
-    for name, spread in summary.figures(runs).items():
+    for name, spread in summary.figures(records).items():
         spent = f"{spread['p50']:.0f} ms (median of {spread['n']}, {spread['min']:.0f} to {spread['max']:.0f})"
         lines.append(f"figure      {name}: {spent}")
     for record in records:

@@ -49,7 +49,11 @@ class Scripted:
     """Counts itself in files, so that tests see how many there were and whether each was closed."""
 
     engine = "tcg"
-    facts = {"versions": {"qemu": "9"}, "digests": {"policy": "sha256:p", "image": "sha256:i", "agent": "sha256:a"}}
+    facts = {
+        "figures": {"cold_boot_ns": 7_000_000_000},
+        "versions": {"qemu": "9"},
+        "digests": {"policy": "sha256:p", "image": "sha256:i", "agent": "sha256:a"},
+    }
 
     def __init__(self, folder):
         self.mark = folder / f"executor-{id(self)}"

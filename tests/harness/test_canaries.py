@@ -89,6 +89,14 @@ def test_every_change_of_a_watched_tree_is_noticed(
     assert watch.writes_outside > 0
 
 
+def test_a_hard_link_to_a_watched_file_is_no_change(watch: HostWatch, watched: Path, tmp_path: Path) -> None:
+    """Executors beside this one link the images they share: only the change time moves, and that alone is no alarm."""
+    before = (watched / "policy.rego").stat().st_ctime_ns
+    os.link(watched / "policy.rego", tmp_path / "link")
+    assert (watched / "policy.rego").stat().st_ctime_ns != before
+    assert watch.after(None) == ()
+
+
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 @pytest.mark.parametrize("number", [0, 1])
 def test_planted_secrets_in_output_are_noticed(watch: HostWatch, stream: str, number: int) -> None:

@@ -91,7 +91,7 @@ def test_a_green_run_prints_the_table_and_closes_its_executor(project: Any) -> N
     text = found.stdout.str()
     assert "break-outs  1 BLOCKED" in text
     assert "0 missing, 0 unexpected, coverage 1.000" in text
-    assert "figure      cold boot (tcg): 4000 ms (median of 5, 4000 to 4000)" in text
+    assert "figure      cold boot (tcg): 4000 ms (median of 6, 4000 to 7000)" in text
     assert "figure      warm start to first output (tcg): 450 ms" in text
     assert project.executors() == ["closed"]
 
