@@ -1,4 +1,4 @@
-"""The built-in functions a policy may use: OPA's own list without what reaches outside or is not a function of the input.
+"""The built-ins a policy may use: OPA's own list without what reaches outside or is no function of the input.
 
 `python -m harness.policy_capabilities > policies/capabilities.json` writes the list anew from the OPA that is used.
 """

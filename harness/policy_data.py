@@ -1,4 +1,4 @@
-"""Is the policies' data what it should be? Its shape by a JSON Schema, its names by each other; every mistake has a place."""
+"""Is the policies' data as it should be? Its shape by a JSON Schema, its names by each other; mistakes have places."""
 
 from __future__ import annotations
 

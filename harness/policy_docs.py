@@ -1,6 +1,6 @@
 """docs/policies.md, made from the policies themselves: `python -m harness.policy_docs > docs/policies.md`.
 
-METADATA gives the words, data.yaml the tables; nothing here is written twice. The gate fails when the file is not current.
+METADATA gives the words, data.yaml the tables; nothing is written twice. The gate fails when the file is not current.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _HEAD: Final = """# Policy reference
 Made from `policies/` by `python -m harness.policy_docs > docs/policies.md`; do not edit. How to change a policy:
 [change a policy in ten minutes](guides/change-a-policy.md).
 
-A request is allowed when the matrix grants every capability and every program it asks for **and** no concern denies it. Each
-denial has a code, `<concern>.<short name>`, a message and a remedy.
+A request is allowed when the matrix grants every capability and every program it asks for **and** no concern denies
+it. Each denial has a code, `<concern>.<short name>`, a message and a remedy.
 """
 
 

@@ -1,4 +1,4 @@
-"""Is every cell of the matrix and every entry of every list exercised by a test? Each is changed, and a test must notice.
+"""Is every cell of the matrix and every entry of every list exercised? Each is changed, and a test must notice.
 
 All changes are tried in one run of OPA: a generated module evaluates the tests of the concern that a list belongs to,
 `with` that list changed. A change under which all of them still pass is one that no test exercises.

@@ -115,10 +115,13 @@ class Gate:
 
     def coverage(self) -> Result:
         """Every line that can be run was run by a test."""
-        plain = self._opa("test", "--help")  # newer OPAs run everything again to say *why* a line was not: half the time
+        plain = self._opa(
+            "test", "--help"
+        )  # newer OPAs run everything again to say *why* a line was not: half the time
         once = ["--coverage-runs", ""] if b"--coverage-runs" in plain.stdout else []
         done = self._opa(
-            "test", "--bundle", *self._bounds(), "--timeout", _TEST_TIMEOUT, "--coverage", *once, "--threshold", "100", "--format", "json", "."
+            "test", "--bundle", *self._bounds(), "--timeout", _TEST_TIMEOUT, "--format", "json",
+            "--coverage", *once, "--threshold", "100", ".",
         )  # fmt: skip
         try:
             report, _ = json.JSONDecoder().raw_decode(done.stdout.decode())

@@ -84,7 +84,7 @@ class PolicySource:
 
     @cached_property
     def concerns(self) -> tuple[Concern, ...]:
-        """Every concern in the order of its name; raises `InvalidInputError` for a denial that cannot word its reason."""
+        """Every concern, by name; raises `InvalidInputError` for a denial that cannot word its reason."""
         return tuple(
             self._concern(folder) for folder in sorted((self.root / CONCERNS).iterdir()) if any(folder.glob("*.rego"))
         )

@@ -1,7 +1,16 @@
 """The policy engine: facts in, one decision out, from a child OPA."""
 
 from executor.policy.bundle import Bundle, Verification, load_bundle, sign_bundle, write_bundle
-from executor.policy.decision import Decision, Grant, GrantedEndpoint, GrantedScope, Obligations, Reason, Risk, RiskFactor
+from executor.policy.decision import (
+    Decision,
+    Grant,
+    GrantedEndpoint,
+    GrantedScope,
+    Obligations,
+    Reason,
+    Risk,
+    RiskFactor,
+)
 from executor.policy.engine import PolicyEngine
 from executor.policy.find import default_policies_dir, find_opa
 from executor.policy.request import (

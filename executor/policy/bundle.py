@@ -33,7 +33,7 @@ _SIGN_TIMEOUT_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How a bundle's signature is checked: `key` is the public key's PEM file (or an HMAC secret's), `alg` as OPA names it."""
+    """How a signature is checked: `key` is the public key's PEM file (or an HMAC secret's), `alg` as OPA names it."""
 
     key: Path
     alg: str = "ES256"
@@ -95,8 +95,19 @@ def sign_bundle(opa: Path, source: Path, target: Path, *, key: Path, alg: str = 
             place = root / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-        command: list[str | Path] = [opa, "sign", "--bundle", root, "--signing-key", key, "--signing-alg", alg, "--output-file-path", scratch]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_SIGN_TIMEOUT_S, check=False)
+        # From inside, or the names in the signature would begin with the scratch directory's.
+        command: list[str | Path] = [
+            opa,
+            "sign",
+            "--bundle",
+            ".",
+            "--signing-key",
+            key.absolute(),
+            "--signing-alg",
+            alg,
+        ]
+        command += ["--output-file-path", scratch]
+        answer = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_SIGN_TIMEOUT_S, check=False)
         if answer.returncode:
             raise PolicyUnavailableError(f"the bundle cannot be signed: {answer.stderr.strip()}")
         signatures = (Path(scratch) / SIGNATURES).read_bytes()
@@ -172,7 +183,7 @@ def _archive(files: Mapping[str, bytes]) -> bytes:
 
 
 def _from_archive(archive: bytes) -> Bundle:
-    """The bundle in `archive`, kept byte for byte: a signature covers it. What it says of itself is checked, not taken."""
+    """The bundle in `archive`, kept byte for byte: a signature covers it. What it says of itself is checked."""
     packed: dict[str, bytes] = {}
     total = 0
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:

@@ -16,7 +16,7 @@ RULE: Final = "decision"
 
 
 class _Session(requests.Session):
-    """What opa-python-client posts through, less what requests does for the web: cookies, redirects, .netrc, proxies."""
+    """What opa-python-client posts through, less what requests does for the web: cookies, redirects, proxies."""
 
     def post(self, url: str | bytes, data: Any = None, json: Any = None, **kwargs: Any) -> requests.Response:  # noqa: ARG002 - the signature is requests'
         """One POST of `json`."""
@@ -32,7 +32,7 @@ class _Session(requests.Session):
         return self.get_adapter(url).send(request, timeout=timeout)
 
 
-class UnixOpaClient(OpaClient):
+class UnixOpaClient(OpaClient):  # type: ignore[misc] # opa-python-client has no types
     """opa-python-client on a unix socket. Thread-safe: each request has a connection of its own while it lasts."""
 
     def __init__(self, path: Path, *, timeout_s: float) -> None:

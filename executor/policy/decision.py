@@ -132,7 +132,7 @@ class Decision:
 
 
 def malformed(cause: str, message: str, *, policy_digest: str, duration_ns: int = 0) -> Decision:
-    """The decision to use when there is none: deny, told apart from a denial by its verdict. `cause` is a stable name."""
+    """The decision when there is none: deny, told apart from a denial by its verdict. `cause` is a stable name."""
     reason = Reason(f"policy.{cause}", message, "Nothing to change in the request: the policy engine has to answer.")
     return Decision("malformed", policy_digest, (reason,), cause=cause, duration_ns=duration_ns)
 

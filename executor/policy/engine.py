@@ -1,7 +1,7 @@
 """The policy engine: one question in, one `Decision` out, whatever state OPA is in.
 
-Rules: nothing but a well-formed answer of the policy that was loaded is a decision; everything else is `malformed`, with
-its cause, and denies. A sick OPA is replaced, never trusted again; no question is asked twice, so that one decision in
+Rules: nothing but a well-formed answer of the policy that was loaded is a decision; everything else is `malformed`,
+with its cause, and denies. A sick OPA is replaced, never trusted again; no question is asked twice, so that one decision in
 the audit trail is one decision made. A reload loads beside the running OPA and changes over, or leaves all as it was.
 """
 
@@ -16,7 +16,7 @@ import requests
 import yaml
 
 from executor.clock import Clock, SystemClock
-from executor.errors import InvalidInputError, PolicyUnavailableError
+from executor.errors import InvalidInputError, OutsideError, PolicyUnavailableError
 from executor.policy.bundle import Bundle, Verification, load_bundle
 from executor.policy.client import UnixOpaClient
 from executor.policy.decision import Decision, MalformedDecisionError, malformed, parse_decision
@@ -152,36 +152,21 @@ class PolicyEngine:
 
     def _ask(self, loaded: _Loaded, document: Mapping[str, Any], began: int) -> tuple[Decision, bool]:
         """The decision, and whether OPA has to be looked after."""
-
-        def bad(cause: str, message: str) -> Decision:
-            return self._malformed(cause, message, began, loaded.digest)
-
         try:
             loaded.schema.validate(document)
+            result = _result(loaded.client, document)
+            decision = parse_decision(result, duration_ns=self._clock.monotonic_ns() - began)
+            if decision.policy_digest != loaded.digest:
+                raise _NoAnswerError(
+                    "digest_mismatch", "the answer is of another policy than the one loaded", sick=True
+                )
         except InvalidInputError as error:
-            return bad("input_invalid", str(error)), False
-        try:
-            body = loaded.client.ask(dict(document))
-        except requests.Timeout:
-            return bad("timeout", f"OPA did not answer within {self._timeout_s} s"), True
-        except requests.HTTPError as error:
-            return bad(*_http_cause(error)), False
-        except requests.JSONDecodeError:
-            return bad("garbage", "OPA answered something that is not JSON"), True
-        except requests.exceptions.InvalidHeader as error:
-            return bad("garbage", f"OPA answered something that is {error}"), True
-        except (requests.RequestException, OSError) as error:
-            return bad("unreachable", f"OPA cannot be reached: {type(error).__name__}"), True
-        if not isinstance(body, dict) or body.keys() - {"result"}:
-            return bad("garbage", "OPA answered something that is not a result"), True
-        if "result" not in body:
-            return bad("undefined", "the policy has no answer: cordon/decision is undefined"), False
-        try:
-            decision = parse_decision(body["result"], duration_ns=self._clock.monotonic_ns() - began)
+            return self._malformed("input_invalid", str(error), began, loaded.digest), False
         except MalformedDecisionError as error:
-            return bad("garbage", f"the policy's answer is not a decision: {error}"), False
-        if decision.policy_digest != loaded.digest:
-            return bad("digest_mismatch", "the answer is of another policy than the one that was loaded"), True
+            message = f"the policy's answer is not a decision: {error}"
+            return self._malformed("garbage", message, began, loaded.digest), False
+        except _NoAnswerError as error:
+            return self._malformed(error.cause, str(error), began, loaded.digest), error.sick
         return decision, False
 
     def _malformed(self, cause: str, message: str, began: int, digest: str) -> Decision:
@@ -228,7 +213,7 @@ class PolicyEngine:
             if self._closed or self._loaded is not None:
                 return
             now = self._clock.monotonic_ns()
-            if 0 <= self._failed_at and now - self._failed_at < RETRY_AFTER_S * _NS:
+            if self._failed_at >= 0 and now - self._failed_at < RETRY_AFTER_S * _NS:
                 return
             try:
                 fresh = self._start(self._bundle)
@@ -280,13 +265,39 @@ def _stop(loaded: _Loaded) -> None:
     loaded.server.stop()
 
 
+class _NoAnswerError(OutsideError):
+    """There is no answer to judge; `sick`: OPA has to be looked after, it is not the policy that said this."""
+
+    def __init__(self, cause: str, message: str, *, sick: bool) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.sick = sick
+
+
+def _result(client: UnixOpaClient, document: Mapping[str, Any]) -> object:
+    """What OPA answers to `document`, whatever it is; raises `_NoAnswerError` when it answers nothing."""
+    try:
+        body = client.ask(dict(document))
+    except requests.Timeout as error:
+        raise _NoAnswerError("timeout", f"OPA did not answer within {client.timeout} s", sick=True) from error
+    except requests.HTTPError as error:
+        raise _NoAnswerError(*_http_cause(error), sick=False) from error
+    except (requests.JSONDecodeError, requests.exceptions.InvalidHeader) as error:
+        raise _NoAnswerError("garbage", f"OPA answered something that is no answer: {error}", sick=True) from error
+    except (requests.RequestException, OSError) as error:
+        raise _NoAnswerError("unreachable", f"OPA cannot be reached: {type(error).__name__}", sick=True) from error
+    if not isinstance(body, dict) or body.keys() - {"result"}:
+        raise _NoAnswerError("garbage", "OPA answered something that is not a result", sick=True)
+    if "result" not in body:
+        raise _NoAnswerError("undefined", "the policy has no answer: cordon/decision is undefined", sick=False)
+    return body["result"]
+
+
 def _http_cause(error: requests.HTTPError) -> tuple[str, str]:
     """Cause and message for an answer that is an HTTP error: OPA says what went wrong in the evaluation."""
-    status = error.response.status_code if error.response is not None else 0
-    text = error.response.text[:2000] if error.response is not None else ""
-    if "conflict" in text:
+    if "conflict" in error.response.text[:2000]:
         return "conflict", "the policy contradicts itself: rules with different values for one document"
-    return "error", f"OPA answered with HTTP status {status}"
+    return "error", f"OPA answered with HTTP status {error.response.status_code}"
 
 
 def _verify_loaded(client: UnixOpaClient, bundle: Bundle) -> None:

@@ -35,9 +35,7 @@ def find_opa() -> Path:
 @lru_cache(maxsize=8)
 def _version(opa: Path, _stamp: tuple[int, int]) -> tuple[int, int, int]:
     try:
-        answer = subprocess.run(
-            [opa, "version"], capture_output=True, text=True, timeout=_ASK_TIMEOUT_S, check=False
-        )
+        answer = subprocess.run([opa, "version"], capture_output=True, text=True, timeout=_ASK_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PolicyUnavailableError(f"{opa} cannot be run: {error}") from error
     found = _VERSION.search(answer.stdout)

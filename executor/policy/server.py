@@ -1,8 +1,8 @@
 """One child OPA: a bundle in a private directory, a socket of mode 0600, a life that ends with ours.
 
-Rules: the directory is made by us, mode 0700, and locked while we live; OPA reads nothing but the bundle in it; it hears
-nothing but the socket in it; a start ends in health or in an error that quotes OPA; `stop` always releases everything,
-a second one is silent; what a killed process left behind is swept at the next start.
+Rules: the directory is made by us, mode 0700, and locked while we live; OPA reads nothing but the bundle in it and
+hears nothing but the socket in it; a start ends in health or in an error that quotes OPA; `stop` always releases
+everything, a second one is silent; what a killed process left behind is swept at the next start.
 """
 
 from __future__ import annotations
@@ -49,7 +49,13 @@ class OpaServer:
     """A running OPA that has loaded one bundle."""
 
     def __init__(
-        self, opa: Path, bundle: Bundle, *, clock: Clock, verification: Verification | None = None, log: Path | None = None
+        self,
+        opa: Path,
+        bundle: Bundle,
+        *,
+        clock: Clock,
+        verification: Verification | None = None,
+        log: Path | None = None,
     ) -> None:
         """`log`: file OPA's errors are appended to; default a file in the private directory, gone after `stop`."""
         self.bundle: Final = bundle
@@ -87,7 +93,7 @@ class OpaServer:
             return bool(client.check_health())
 
     def start(self, *, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Start OPA and wait until it is healthy; raises `PolicyUnavailableError` quoting OPA when it does not become so."""
+        """Start OPA and wait until it is healthy; raises `PolicyUnavailableError` quoting OPA when it is not in time."""
         deadline = self._clock.monotonic_ns() + round(timeout_s * _NS)
         try:
             self._launch()
@@ -187,7 +193,7 @@ def _exit_of(child: subprocess.Popen[bytes]) -> Iterator[select.poll]:
 
 
 def private_dir(path: Path) -> Path:
-    """`path`, made if need be, ours and closed to others; raises `PolicyUnavailableError` when it belongs to someone else."""
+    """`path`, made if need be; raises `PolicyUnavailableError` when it belongs to someone else."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.lstat()
     if status.st_uid != os.geteuid() or not path.is_dir() or path.is_symlink():

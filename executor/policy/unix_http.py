@@ -1,7 +1,7 @@
 """A requests adapter over a unix socket: one exchange, one write, one deadline, a bounded answer.
 
-urllib3 could be taught unix sockets too (in half the lines), but it bounds each wait and not the whole, reads answers of
-any length, and writes head and body apart, which wakes OPA twice: measured 0.4 ms more per decision.
+urllib3 could be taught unix sockets too (in half the lines), but it bounds each wait and not the whole, reads answers
+of any length, and writes head and body apart, which wakes OPA twice: with requests' own work 1 ms more per decision.
 """
 
 from __future__ import annotations
@@ -168,7 +168,9 @@ class _Answer:
         self._buffer += data
 
 
-def _response(request: requests.PreparedRequest, status: int, headers: dict[str, str], body: bytes) -> requests.Response:
+def _response(
+    request: requests.PreparedRequest, status: int, headers: dict[str, str], body: bytes
+) -> requests.Response:
     response = requests.Response()
     response.status_code = status
     response.headers = CaseInsensitiveDict(headers)
