@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from executor import canonical
 from executor.errors import InvalidInputError
@@ -106,8 +106,7 @@ def draft(  # noqa: PLR0913 - a record has this many fields
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """What the chain needs of one line: its place, its hash, and whom it follows."""
 
     seq: int
