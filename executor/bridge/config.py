@@ -1,0 +1,282 @@
+"""The service's configuration: one TOML file, read once into a frozen value. A mistake names file, line and field.
+
+Every field is named with its unit, every table is optional but `bridge` and `control`, nothing unknown is let through.
+`deploy/cordon.toml` is the commented default.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from executor.bridge.curve import NAME, parse_public
+from executor.errors import InvalidInputError, OutsideError
+from executor.intent import Priority
+from executor.queue.queue import CAPACITY
+
+SCHEMA: Final = "cordon.config/1"
+MAX_FILE: Final = 1 << 20
+_ENDPOINT: Final = re.compile(r"tcp://(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\]):(?:[0-9]{1,5}|\*)|ipc://[^\0]{1,100}")
+_LISTEN: Final = re.compile(r"(127\.0\.0\.1|\[::1\]|localhost):([0-9]{1,5})")
+
+POLICIES: Final = Path("/usr/share/cordon/policies")
+WORKERS: Final = 2
+"""Tasks that run at once; each has a VM of its own."""
+KEEP_RESULTS: Final = 256
+KEEP_RESULTS_MIB: Final = 64
+DRAIN_S: Final = 30
+
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+EngineWanted = Literal["auto", "kvm", "tcg"]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client that may submit; its key is its identity."""
+
+    name: str
+    """The requester it submits as: nobody else."""
+    key: bytes = field(repr=False)
+    approvals: tuple[str, ...] = ("cp14",)
+    """Reviewers it may ask to sign off; the executor signs with the keys it keeps, so `human` is rarely right here."""
+    top_priority: Priority = Priority.HIGH
+    """The most urgent priority it may ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Somebody who may stop everything; going on takes a registered person's signature besides."""
+
+    name: str
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of it; defaults are those of deploy/cordon.toml."""
+
+    bridge_listen: str
+    bridge_key: Path
+    control_listen: str
+    control_key: Path
+    clients: tuple[Client, ...] = ()
+    operators: tuple[Operator, ...] = ()
+    engine: EngineWanted = "auto"
+    policies: Path = POLICIES
+    state: Path | None = None
+    """None: `$CORDON_STATE` or its default."""
+    workers: int = WORKERS
+    drill: bool = False
+    capacity: int = CAPACITY
+    keep_results: int = KEEP_RESULTS
+    """Results kept for clients that lost their connection; at most `keep_results_mib` of them."""
+    keep_results_mib: int = KEEP_RESULTS_MIB
+    metrics_listen: tuple[str, int] | None = ("127.0.0.1", 9464)
+    log_format: LogFormat = "json"
+    log_level: LogLevel = "info"
+    drain_s: int = DRAIN_S
+    """Seconds the queue is worked off after SIGTERM; what waits then is turned away."""
+
+
+def load(path: Path) -> Config:
+    """The configuration in `path`; raises `InvalidInputError` located in the file, `OutsideError` when unreadable."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise OutsideError(f"cannot read {path}: {error.strerror}") from None
+    if len(data) > MAX_FILE:
+        raise InvalidInputError(f"{path}: over {MAX_FILE} bytes")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path}: byte {error.start} is not UTF-8") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str) -> Config:
+    """The configuration in `text`; `where` names it in messages. Raises `InvalidInputError`."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInputError(f"{where}: {error}") from None
+    root = _Table(raw, "", 0, text, where)
+    root.choice("schema", None, (SCHEMA,))
+    service, queue = root.table("executor"), root.table("queue")
+    bridge, control = root.table("bridge"), root.table("control")
+    metrics, log = root.table("metrics"), root.table("log")
+    state = service.text("state", "")
+    config = Config(
+        bridge_listen=bridge.matching("listen", _ENDPOINT, "tcp://ADDRESS:PORT or ipc://PATH"),
+        bridge_key=Path(bridge.text("secret_key_file", None)),
+        control_listen=control.matching("listen", _ENDPOINT, "tcp://ADDRESS:PORT or ipc://PATH"),
+        control_key=Path(control.text("secret_key_file", None)),
+        clients=tuple(_client(entry) for entry in root.tables("client")),
+        operators=tuple(_operator(entry) for entry in root.tables("operator")),
+        engine=_one_of(service.choice("engine", "auto", get_args(EngineWanted)), get_args(EngineWanted)),
+        policies=Path(service.text("policies", str(POLICIES))),
+        state=Path(state) if state else None,
+        workers=service.whole("workers", WORKERS, 1, 64),
+        drill=service.truth("drill", default=False),
+        capacity=queue.whole("capacity", CAPACITY, 1, CAPACITY),
+        keep_results=bridge.whole("keep_results", KEEP_RESULTS, 0, 100_000),
+        keep_results_mib=bridge.whole("keep_results_mib", KEEP_RESULTS_MIB, 1, 4096),
+        metrics_listen=_loopback(metrics),
+        log_format=_one_of(log.choice("format", "json", get_args(LogFormat)), get_args(LogFormat)),
+        log_level=_one_of(log.choice("level", "info", get_args(LogLevel)), get_args(LogLevel)),
+        drain_s=service.whole("drain_s", DRAIN_S, 0, 3600),
+    )
+    for table in (service, queue, bridge, control, metrics, log, root):
+        table.end()
+    _no_key_twice(config, where)
+    return config
+
+
+class _Table:
+    """One table being read: every field is asked for once, what is left over is an error."""
+
+    def __init__(self, raw: Mapping[str, Any], name: str, number: int, text: str, where: str) -> None:
+        self._left = dict(raw)
+        self._known: list[str] = []
+        self._name = name
+        self._number = number
+        self._text = text
+        self._where = where
+
+    def wrong(self, key: str, message: str) -> InvalidInputError:
+        """The error of field `key`, with its line."""
+        dotted = f"{self._name}.{key}" if self._name else key
+        return InvalidInputError(
+            f"{self._where}:{_line(self._text, self._name, self._number, key)}: {dotted}: {message}"
+        )
+
+    def take(self, key: str, default: Any) -> Any:
+        self._known.append(key)
+        if key in self._left:
+            return self._left.pop(key)
+        if default is None:
+            raise self.wrong(key, "is required")
+        return default
+
+    def text(self, key: str, default: str | None) -> str:
+        value = self.take(key, default)
+        if not isinstance(value, str):
+            raise self.wrong(key, f"expected text in quotes, found {value!r:.40}")
+        return value
+
+    def choice(self, key: str, default: str | None, allowed: tuple[str, ...]) -> str:
+        value = self.text(key, default)
+        if value not in allowed:
+            raise self.wrong(key, f"{value!r:.40} is none of {', '.join(allowed)}")
+        return value
+
+    def matching(self, key: str, pattern: re.Pattern[str], wanted: str) -> str:
+        value = self.text(key, None)
+        if not pattern.fullmatch(value):
+            raise self.wrong(key, f"{value!r:.80} is not {wanted}")
+        return value
+
+    def whole(self, key: str, default: int, low: int, high: int) -> int:
+        value = self.take(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self.wrong(key, f"expected a whole number of {low} to {high}, found {value!r:.40}")
+        return value
+
+    def truth(self, key: str, *, default: bool) -> bool:
+        value = self.take(key, default)
+        if not isinstance(value, bool):
+            raise self.wrong(key, f"expected true or false, found {value!r:.40}")
+        return value
+
+    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        value = self.take(key, list(default))
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.wrong(key, "expected a list of texts")
+        return tuple(value)
+
+    def table(self, key: str) -> _Table:
+        value = self.take(key, {})
+        if not isinstance(value, dict):
+            raise self.wrong(key, f"expected a table [{key}]")
+        return _Table(value, key, 0, self._text, self._where)
+
+    def tables(self, key: str) -> list[_Table]:
+        value = self.take(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self.wrong(key, f"expected tables [[{key}]]")
+        return [_Table(item, key, number, self._text, self._where) for number, item in enumerate(value)]
+
+    def end(self) -> None:
+        if self._left:
+            key = min(self._left)
+            raise self.wrong(key, f"unknown field; there are {', '.join(sorted(self._known))}")
+
+
+def _client(entry: _Table) -> Client:
+    name, key = _holder(entry)
+    allowed = tuple(priority.name for priority in Priority)
+    client = Client(
+        name, key, entry.texts("approvals", ("cp14",)), Priority[entry.choice("top_priority", "HIGH", allowed)]
+    )
+    entry.end()
+    return client
+
+
+def _operator(entry: _Table) -> Operator:
+    operator = Operator(*_holder(entry))
+    entry.end()
+    return operator
+
+
+def _holder(entry: _Table) -> tuple[str, bytes]:
+    name = entry.matching("name", NAME, "letters, digits, dot, dash and underscore, at most 64")
+    try:
+        return name, parse_public(entry.text("key", None), "key")
+    except InvalidInputError as error:
+        raise entry.wrong("key", str(error).removeprefix("key: ")) from None
+
+
+def _loopback(entry: _Table) -> tuple[str, int] | None:
+    """Where metrics are told: loopback or nowhere. They say who is denied what, and have no authentication."""
+    value = entry.text("listen", "127.0.0.1:9464")
+    if not value:
+        return None
+    match = _LISTEN.fullmatch(value)
+    if match is None or int(match[2]) > 0xFFFF:
+        raise entry.wrong("listen", f"{value!r:.60} is not 127.0.0.1:PORT, [::1]:PORT or empty")
+    return match[1].strip("[]"), int(match[2])
+
+
+def _no_key_twice(config: Config, where: str) -> None:
+    for holders, what in ((config.clients, "client"), (config.operators, "operator")):
+        seen: set[bytes] = set()
+        for holder in holders:
+            if holder.key in seen:
+                raise InvalidInputError(f"{where}: {what} {holder.name}: its key is another {what}'s already")
+            seen.add(holder.key)
+
+
+def _one_of(value: str, allowed: tuple[Any, ...]) -> Any:
+    """`value` as the literal it is; `choice` has checked it."""
+    return allowed[allowed.index(value)]
+
+
+def _line(text: str, table: str, number: int, key: str) -> int:
+    """The line of `key` in the `number`th table of that name; the table's own line, or 1, where it is not written."""
+    here, count, found = "", -1, 1
+    for at, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if header := re.fullmatch(r"\[\[?\s*([A-Za-z0-9_.-]+)\s*\]\]?(?:\s*#.*)?", stripped):
+            here = header[1]
+            count += here == table
+            if here == table and count == number:
+                found = at
+            elif not table and here == key:
+                return at
+        elif here == table and (not table or count == number) and re.match(rf"{re.escape(key)}\s*=", stripped):
+            return at
+    return found

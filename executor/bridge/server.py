@@ -1,0 +1,169 @@
+"""The ROUTER socket and the one thread that owns it. Whatever a peer sends, this thread goes on.
+
+What it promises:
+
+1. only peers whose key is on the list get as far as sending a message (ZAP), and the name of that key is the sender,
+2. every message is answered, a malformed one by an error,
+3. a reply goes to the routing id stored with its task; when nobody is there any more it is kept for `attach`,
+4. a peer that does not read costs a bounded number of messages, and nobody else waits for it.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import zmq
+
+from executor.bridge.curve import CurvePair
+from executor.bridge.intake import Reply
+from executor.bridge.outbox import Outbox
+from executor.bridge.wire import MAX_PAYLOAD
+from executor.errors import OutsideError
+
+HIGH_WATER: Final = 1000
+"""Messages that may wait for one peer, each way."""
+HEARTBEAT_MS: Final = 5_000
+DEAD_MS: Final = 15_000
+"""A peer that answers no heartbeat for so long is gone: its connection is closed."""
+HANDSHAKE_MS: Final = 5_000
+BATCH: Final = 256
+"""Messages read, and replies sent, before the other side has its turn."""
+SEND_MS: Final = 0
+
+Answer = Callable[[str, bytes, Sequence[bytes]], list[Reply]]
+"""(sender, routing id, frames) -> replies; never raises."""
+
+
+class Server:
+    """One socket of one ZAP domain. Closing twice is silent."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        pair: CurvePair,
+        *,
+        domain: str,
+        answer: Answer,
+        outbox: Outbox,
+        most_bytes: int = MAX_PAYLOAD,
+    ) -> None:
+        """Bind `endpoint` and serve. Raises `OutsideError` when it cannot be had."""
+        self._answer = answer
+        self._outbox = outbox
+        self._orders: list[Callable[[], None]] = []
+        self._order_lock = threading.Lock()
+        self._ending = False
+        self.counts: Final = {"received": 0, "sent": 0, "undelivered": 0, "faults": 0}
+        self.turns = 0
+        """Goes up while the thread is well; the watchdog looks at it."""
+        self._socket = context.socket(zmq.ROUTER)
+        options: dict[int, Any] = {
+            zmq.LINGER: 1000,
+            zmq.ROUTER_MANDATORY: 1,
+            zmq.SNDHWM: HIGH_WATER,
+            zmq.RCVHWM: HIGH_WATER,
+            zmq.SNDTIMEO: SEND_MS,
+            zmq.MAXMSGSIZE: most_bytes,
+            zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
+            zmq.HEARTBEAT_TIMEOUT: DEAD_MS,
+            zmq.HANDSHAKE_IVL: HANDSHAKE_MS,
+            zmq.CURVE_SERVER: 1,
+            zmq.CURVE_SECRETKEY: pair.secret,
+            zmq.CURVE_PUBLICKEY: pair.public,
+            zmq.ZAP_DOMAIN: domain.encode(),
+        }
+        for option, value in options.items():
+            self._socket.setsockopt(option, value)
+        try:
+            self._socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            self._socket.close(0)
+            raise OutsideError(f"cannot listen on {endpoint}: {error.strerror}") from None
+        self.endpoint: Final = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._thread = threading.Thread(target=self._serve, name=f"router-{domain}", daemon=True)
+        self._thread.start()
+
+    def listen(self, *, on: bool) -> None:
+        """Take new connections, or refuse them; returns when that is so. Those that are there stay."""
+        self._order(lambda: self._rebind(on=on))
+
+    def close(self) -> None:
+        """Send what waits, stop; a second call is silent."""
+        if not self._ending:
+            self._ending = True
+            self._outbox.wake()
+            self._thread.join()
+            self._outbox.close()
+
+    def _order(self, order: Callable[[], None]) -> None:
+        done = threading.Event()
+
+        def run() -> None:
+            try:
+                order()
+            finally:
+                done.set()
+
+        with self._order_lock:
+            self._orders.append(run)
+        self._outbox.wake()
+        done.wait(5)
+
+    def _rebind(self, *, on: bool) -> None:
+        try:
+            (self._socket.bind if on else self._socket.unbind)(self.endpoint)
+        except zmq.ZMQError as error:
+            if error.errno not in {errno.ENOENT, errno.EADDRINUSE}:  # it is so already
+                self.counts["faults"] += 1
+
+    def _serve(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._outbox.wake_fd, zmq.POLLIN)
+        with self._socket:
+            while True:
+                ready = dict(poller.poll(1000))
+                self.turns += 1
+                ending = self._ending
+                with self._order_lock:
+                    orders, self._orders = self._orders, []
+                for order in orders:
+                    order()
+                for identity, reply in self._outbox.take(BATCH):
+                    self._send(identity, reply)
+                if self._socket in ready and not ending:
+                    self._receive()
+                if ending:
+                    while waiting := self._outbox.take(BATCH):
+                        for identity, reply in waiting:
+                            self._send(identity, reply)
+                    return
+
+    def _receive(self) -> None:
+        for _ in range(BATCH):
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            except zmq.ZMQError:
+                self.counts["faults"] += 1
+                return
+            self.counts["received"] += 1
+            identity = frames[0].bytes
+            try:
+                sender = str(frames[-1].get("User-Id"))
+            except (zmq.ZMQError, UnicodeDecodeError):
+                sender = ""
+            for reply in self._answer(sender, identity, [frame.bytes for frame in frames[1:]]):
+                self._send(identity, reply)
+
+    def _send(self, identity: bytes, reply: Reply) -> None:
+        try:
+            self._socket.send_multipart([identity, *reply], zmq.NOBLOCK)
+            self.counts["sent"] += 1
+        except zmq.ZMQError:  # gone, or does not read: what matters is kept for `attach`
+            self.counts["undelivered"] += 1

@@ -1,0 +1,252 @@
+"""The executor as a service: bridge, control socket, workers and metrics, wired around one executor.
+
+Start: what a killed service left is closed by events; safe mode is restored; only then anybody is listened to.
+End (`drain`): no new tasks; what waits is worked off for a while, the rest turned away on record; what runs is waited
+for; then everything is released.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import structlog
+import zmq
+
+from executor.api import Executor
+from executor.bridge.config import Config
+from executor.bridge.curve import CurvePair
+from executor.bridge.door import Door
+from executor.bridge.intake import Intake, Task
+from executor.bridge.outbox import Outbox
+from executor.bridge.recovery import Recovered, recover, turn_away
+from executor.bridge.server import Server
+from executor.bridge.wire import error as error_header
+from executor.bridge.workers import Workers
+from executor.bridge.zap import Authenticator
+from executor.clock import Clock
+from executor.control.desk import DOMAIN as CONTROL_DOMAIN
+from executor.control.desk import MAX_MESSAGE, Desk
+from executor.control.safe_mode import SafeModeFile
+from executor.control.switch import Stoppable, Switch
+from executor.errors import CordonError, RequestRefusedError
+from executor.keys import KeyStore
+from executor.metrics.figures import Endpoint, Figures
+from executor.outcome import Outcome
+from executor.queue import Journal
+from executor.trail import Recorder
+
+BRIDGE_DOMAIN: Final = "cordon.bridge"
+ENDING: Final = "executor.stopped"
+END_S: Final = 10.0
+"""Seconds for what runs to end once its machine is gone."""
+
+
+class ServedExecutor(Executor, Stoppable, Protocol):
+    """What the service needs of an executor: it runs, it stops, it records."""
+
+    @property
+    def audit(self) -> Recorder:
+        """The audit trail."""
+
+
+class Service:
+    """Serves from construction until `drain` and `close`. Closing twice is silent."""
+
+    def __init__(
+        self,
+        config: Config,
+        executor: ServedExecutor,
+        *,
+        state: Path,
+        clock: Clock,
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
+        """Raises `OutsideError` when a socket or file cannot be had; nothing is left open then.
+
+        `executor` stays the caller's: it is not closed here.
+        """
+        self._config = config
+        self._executor = executor
+        self._log = log
+        self.figures: Final = Figures()
+        with ExitStack() as resources:
+            self._journal = Journal(state)
+            resources.callback(self._journal.close)
+            self.recovered: Final[Recovered] = recover(
+                executor.audit,
+                state,
+                executor.engine,
+                self._journal.leftovers,
+                self._journal,
+                unreadable=self._journal.unreadable,
+            )
+            log.info("recovered", **self.recovered.to_json())
+            self.intake: Final = Intake(
+                config.capacity, self._journal, keep=config.keep_results, keep_bytes=config.keep_results_mib << 20
+            )
+            self._outbox = Outbox()
+            self.switch: Final = Switch(
+                executor=executor,
+                intake=self.intake,
+                outbox=self._outbox,
+                journal=self._journal,
+                audit=executor.audit,
+                file=SafeModeFile(state),
+                ring=KeyStore(state, clock).ring,
+                clock=clock,
+            )
+            safe = self.switch.restore()
+            self._turns = (-1, -1)
+            context = self._context(resources)
+            self._door = Door(self.intake, config.clients, clock, executor.engine)
+            desk = Desk(self.switch, frozenset(operator.name for operator in config.operators), self.status)
+            self.control: Final = Server(
+                context,
+                config.control_listen,
+                CurvePair.from_file(config.control_key),
+                domain=CONTROL_DOMAIN,
+                answer=desk.answer,
+                outbox=Outbox(),
+                most_bytes=MAX_MESSAGE,
+            )
+            resources.callback(self.control.close)
+            self.bridge: Final = Server(
+                context,
+                config.bridge_listen,
+                CurvePair.from_file(config.bridge_key),
+                domain=BRIDGE_DOMAIN,
+                answer=self._door.answer,
+                outbox=self._outbox,
+            )
+            resources.callback(self.bridge.close)
+            if safe:
+                self.bridge.listen(on=False)
+            self.switch.bridge = self.bridge
+            self._workers = Workers(config.workers, self.intake, executor, self._outbox, clock, _Watcher(self))
+            resources.callback(self._end_workers)
+            self.figures.gauges(self.status)
+            self.metrics: Final = self._tell_metrics(resources)
+            self._resources = resources.pop_all()
+
+    def status(self) -> dict[str, Any]:
+        """How everything stands: for `cordon top`, for metrics."""
+        mode = self.switch.mode
+        return {
+            "queue": self.intake.statistics(),
+            "bridge": {**self.bridge.counts, **self._door.counts, "dropped": self._outbox.dropped},
+            "handshakes": self._authenticator.statistics(),
+            "workers": {"alive": self._workers.alive(), "configured": self._config.workers},
+            "safe_mode": {"on": mode is not None, **(mode.to_json() if mode else {})},
+            "last_scram_ns": self.switch.last_scram_ns,
+            "engine": self._executor.engine,
+            "executor": self._executor.statistics(),
+        }
+
+    def healthy(self) -> bool:
+        """Whether every thread does its work: what the watchdog is told."""
+        turns = self.bridge.turns, self.control.turns
+        moved = turns != self._turns
+        self._turns = turns
+        return moved and self._workers.alive() == self._config.workers
+
+    def drain(self, seconds: float) -> int:
+        """Take nothing new, work off what waits for at most `seconds`; how many were turned away after that."""
+        if self.intake.mode == "open":
+            self.intake.set_mode("draining")
+        if self.intake.mode == "draining":
+            self.intake.wait_idle(seconds)
+        turned = self.intake.flush()
+        for task in turned:
+            self._turn_away(task)
+        self.intake.stop()
+        return len(turned)
+
+    def close(self) -> None:
+        """Wait for what runs (its machines have to be gone or end by themselves), release everything."""
+        self._resources.close()
+
+    def _context(self, resources: ExitStack) -> zmq.Context[zmq.Socket[bytes]]:
+        """A ZeroMQ context whose handshakes are judged."""
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        resources.callback(context.term)
+        lists = {
+            BRIDGE_DOMAIN: {client.key: client.name for client in self._config.clients},
+            CONTROL_DOMAIN: {operator.key: operator.name for operator in self._config.operators},
+        }
+        self._authenticator = Authenticator(context, lists)
+        resources.callback(self._authenticator.close)
+        return context
+
+    def _tell_metrics(self, resources: ExitStack) -> Endpoint | None:
+        if self._config.metrics_listen is None:
+            return None
+        endpoint = Endpoint(self.figures, *self._config.metrics_listen)
+        resources.callback(endpoint.close)
+        return endpoint
+
+    def _end_workers(self) -> None:
+        self.intake.stop()
+        self._workers.wait_ended(END_S)
+        self.switch.wait_recorded()
+
+    def _turn_away(self, task: Task) -> None:
+        refusal = RequestRefusedError(503, ENDING, "the executor ended before the task's turn came")
+        reply = (error_header(refusal, task_id=task.task_id),)
+        self._outbox.put(task.identity, reply)
+        try:
+            turn_away(self._executor.audit, task.intent.intent_id, task.owner, {"phase": task.intent.phase}, ENDING)
+            self.intake.end(task, reply)
+        except CordonError as failure:  # it stays in the journal: the next start closes it
+            self._log.error("turning a task away could not be recorded", task=task.task_id, code=failure.code)
+
+
+class _Watcher:
+    """Passes what the workers do on to figures and log."""
+
+    def __init__(self, service: Service) -> None:
+        self._figures = service.figures
+        self._log = service._log  # noqa: SLF001 - this module's own
+        self._lock = threading.Lock()
+
+    def begun(self, task: Task, waited_ns: int) -> None:
+        """A task's turn has come."""
+        self._figures.waited(task.intent.priority.name, waited_ns)
+        self._log.info("begun", **_names(task), waited_ms=waited_ns // 1_000_000)
+
+    def done(self, task: Task, outcome: Outcome, took_ns: int) -> None:
+        """A task has an outcome."""
+        with self._lock:
+            self._figures.ended(task.intent.priority.name, outcome, took_ns)
+        self._log.info(
+            "ended",
+            **_names(task),
+            effect=outcome.effect,
+            reasons=list(outcome.reasons),
+            vm=outcome.vm_id,
+            took_ms=took_ns // 1_000_000,
+        )
+
+    def broke(self, task: Task, error: BaseException) -> None:
+        """A task has none."""
+        code = error.code if isinstance(error, CordonError) else "cordon.bug"
+        self._figures.broke(code)
+        where = ""
+        if error.__traceback__ is not None and not isinstance(error, CordonError):
+            last = error.__traceback__
+            while last.tb_next is not None:
+                last = last.tb_next
+            where = f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}"
+        # Not the message: an unexpected error's words may quote what a task said.
+        self._log.error("broken", **_names(task), code=code, error=type(error).__name__, where=where)
+
+
+def _names(task: Task) -> dict[str, str]:
+    return {
+        "task": task.task_id,
+        "intent": task.intent.intent_id,
+        "requester": task.owner,
+        "priority": task.intent.priority.name,
+    }

@@ -1,0 +1,1 @@
+"""Stopping everything, and going on: SCRAM, safe mode, the operators' socket."""

@@ -1,0 +1,87 @@
+"""An operator's side of the control socket: one order, one answer."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any, Final, Self
+
+import zmq
+
+from executor import canonical
+from executor.bridge.curve import CurvePair
+from executor.control.desk import VERSION, order
+from executor.control.permit import Challenge, sign
+from executor.errors import InvalidInputError, MisuseError, OutsideError, RequestRefusedError
+from executor.keys import Signer
+
+ANSWER_S: Final = 15.0
+"""Seconds an order may take; a SCRAM answers within one, a resume waits for the record of what was flushed."""
+ANSWER_BYTES: Final = 4 * 1024 * 1024
+
+
+class ControlClient:
+    """A connection to the control socket. For one thread; closing twice is silent."""
+
+    def __init__(self, endpoint: str, *, server_key: bytes, pair: CurvePair) -> None:
+        """`server_key`: the control socket's public key; `pair`: the operator's own."""
+        self._endpoint = endpoint
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        options: dict[int, Any] = {
+            zmq.LINGER: 0,
+            zmq.MAXMSGSIZE: ANSWER_BYTES,
+            zmq.CURVE_SERVERKEY: server_key,
+            zmq.CURVE_PUBLICKEY: pair.public,
+            zmq.CURVE_SECRETKEY: pair.secret,
+        }
+        for option, value in options.items():
+            self._socket.setsockopt(option, value)
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self._context.destroy(0)
+            raise MisuseError(f"cannot connect to {endpoint}: {error.strerror}") from None
+
+    def status(self) -> dict[str, Any]:
+        """How the service stands."""
+        return self._ask("status")
+
+    def scram(self, why: str) -> dict[str, Any]:
+        """Stop everything."""
+        return self._ask("scram", why=why)
+
+    def resume(self, signer: Signer) -> dict[str, Any]:
+        """Go on, signed by a registered person's key."""
+        found = self._ask("challenge")
+        return self._ask("resume", **sign(Challenge(str(found["nonce"]), str(found["since"])), signer))
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._context.destroy(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, op: str, **fields: str) -> dict[str, Any]:
+        """Raises `RequestRefusedError` as the service says, `OutsideError` when it says nothing."""
+        order_id = secrets.token_hex(8)
+        self._socket.send(order(op, order_id, **fields))
+        deadline = time.monotonic() + ANSWER_S
+        while self._socket.poll(max(0, int((deadline - time.monotonic()) * 1000))):
+            raw = canonical.loads(self._socket.recv(), where="answer")
+            if not isinstance(raw, dict) or raw.get("v") != VERSION:
+                raise InvalidInputError(f"{self._endpoint} speaks another protocol")
+            if raw.get("id") not in {order_id, ""}:
+                continue  # the late answer to an order that was given up
+            if raw["op"] == "error":
+                raise RequestRefusedError(int(raw["status"]), str(raw["code"]), str(raw["message"]))
+            answer: dict[str, Any] = raw["answer"]
+            return answer
+        raise OutsideError(
+            f"{self._endpoint} does not answer within {ANSWER_S:g} s: nobody listens there, its key is another, or "
+            "this key is no operator's"
+        )

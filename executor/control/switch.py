@@ -1,0 +1,201 @@
+"""SCRAM and back. What stops is stopped first and recorded after: an emergency stop does not wait for a disk.
+
+Going on is the other way round: it is on record before anything moves, and whatever cannot be recorded stays stopped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Protocol
+
+from executor.bridge import wire
+from executor.bridge.intake import Intake, Task
+from executor.bridge.outbox import Outbox
+from executor.bridge.recovery import turn_away
+from executor.clock import Clock, rfc3339
+from executor.control.permit import Challenge, PermitOffice
+from executor.control.safe_mode import MAX_WHY, SafeMode, SafeModeFile
+from executor.errors import AuditError, CordonError, OutsideError, RequestRefusedError
+from executor.keys import KeyRing
+from executor.lease import intent_digest
+from executor.trail import Recorder
+
+FLUSHED: Final = "control.scram"
+RECORDERS: Final = 16
+"""Threads that record what was flushed: those that emit at the same time share one fsync."""
+
+
+class Stoppable(Protocol):
+    """The part of the executor that is stopped."""
+
+    def pause(self) -> Any:
+        """Pause every VM, dispatch nothing."""
+
+    def resume(self) -> Any:
+        """Go on."""
+
+
+class Listening(Protocol):
+    """The bridge's socket."""
+
+    def listen(self, *, on: bool) -> None:
+        """Take new connections, or refuse them."""
+
+
+class Ended(Protocol):
+    """The journal."""
+
+    def ended(self, task_id: str) -> None:
+        """A task has ended."""
+
+
+class Switch:
+    """The one place that stops and resumes. Thread-safe: one order after another."""
+
+    def __init__(
+        self,
+        *,
+        executor: Stoppable,
+        intake: Intake,
+        outbox: Outbox,
+        journal: Ended,
+        audit: Recorder,
+        file: SafeModeFile,
+        ring: Callable[[], KeyRing],
+        clock: Clock,
+    ) -> None:
+        """Wire the parts; `restore` has to be called before the bridge listens."""
+        self._executor = executor
+        self._intake = intake
+        self._outbox = outbox
+        self._journal = journal
+        self._audit = audit
+        self._file = file
+        self._clock = clock
+        self._permits = PermitOffice(ring, clock)
+        self._lock = threading.Lock()
+        self._recording: threading.Thread | None = None
+        self._mode: SafeMode | None = None
+        self.bridge: Listening | None = None
+        """Set once the bridge is there."""
+        self.last_scram_ns = 0
+        """How long the last stop took, until everything stood."""
+
+    @property
+    def mode(self) -> SafeMode | None:
+        """None: normal work."""
+        return self._mode
+
+    def restore(self) -> bool:
+        """Go back into safe mode where the state folder says so; whether it does. Raises `AuditError`."""
+        with self._lock:
+            self._mode = self._file.read()
+            if self._mode is None:
+                return False
+            self._intake.set_mode("safe")
+            self._executor.pause()
+            self._audit.emit("control_event.SAFE_MODE", "cp20", data={"why": f"still since {self._mode.since}"})
+            return True
+
+    def scram(self, by: str, why: str) -> dict[str, Any]:
+        """Stop everything: what was stopped. Does as much as can be done, whatever fails on the way."""
+        begun = self._clock.monotonic_ns()
+        with self._lock:
+            mode = SafeMode(rfc3339(self._clock.now_ns()), by, why[:MAX_WHY])
+            self._mode = mode
+            faults: list[str] = []
+            self._intake.set_mode("safe")
+            stopped = _tried(faults, self._executor.pause)
+            flushed = self._intake.flush()
+            _tried(faults, lambda: self._file.enter(mode))
+            if self.bridge is not None:
+                bridge = self.bridge
+                _tried(faults, lambda: bridge.listen(on=False))
+            self._tell(flushed)
+            self.last_scram_ns = self._clock.monotonic_ns() - begun
+            _tried(faults, lambda: self._record_stop(mode, len(flushed)))
+            self._recording = threading.Thread(
+                target=self._record_flushed, args=(flushed, self._recording), name="scram-record", daemon=False
+            )
+            self._recording.start()
+        paused = [*getattr(stopped, "suspended", ()), *getattr(stopped, "by_force", ())]
+        return {
+            "since": mode.since,
+            "flushed": len(flushed),
+            "paused": paused,
+            "took_us": self.last_scram_ns // 1000,
+            "faults": faults,
+        }
+
+    def challenge(self) -> Challenge:
+        """What a person has to sign to go on. Raises `RequestRefusedError` (409) when nothing is stopped."""
+        with self._lock:
+            return self._permits.challenge(self._stopped().since)
+
+    def resume(self, order: Mapping[str, str]) -> dict[str, Any]:
+        """Go on, on a person's signature. Raises `RequestRefusedError`, or `OutsideError`: then it stays stopped."""
+        with self._lock:
+            mode = self._stopped()
+            key = self._permits.check(order["nonce"], order["kid"], order["sig"], mode.since)
+            self.wait_recorded()
+            self._audit.emit("control_event.RESUMED", key.holder, data={"cause": "signed", "kid": key.kid})
+            self._file.leave()
+            running = self._executor.resume()
+            self._mode = None
+            self._intake.set_mode("open")
+            if self.bridge is not None:
+                self.bridge.listen(on=True)
+        return {"by": key.holder, "running": list(running or ())}
+
+    def wait_recorded(self) -> None:
+        """Wait until every flushed task is on record."""
+        if self._recording is not None:
+            self._recording.join()
+
+    def _stopped(self) -> SafeMode:
+        if self._mode is None:
+            raise RequestRefusedError(409, "control.not_stopped", "nothing is stopped")
+        return self._mode
+
+    def _tell(self, flushed: list[Task]) -> None:
+        refusal = RequestRefusedError(503, FLUSHED, "everything was stopped; the task will not run")
+        for task in flushed:
+            reply = (wire.error(refusal, task_id=task.task_id),)
+            self._outbox.put(task.identity, reply)
+
+    def _record_stop(self, mode: SafeMode, flushed: int) -> None:
+        data = {"why": mode.why, "flushed": flushed}
+        self._audit.emit("control_event.SCRAM", mode.by, data=data)
+        self._audit.emit("control_event.SAFE_MODE", "cp20", data={"why": "scram"})
+
+    def _record_flushed(self, flushed: list[Task], before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()
+        if flushed:
+            with ThreadPoolExecutor(RECORDERS, thread_name_prefix="scram-record") as pool:
+                list(pool.map(self._record_one, flushed))
+
+    def _record_one(self, task: Task) -> None:
+        """A task that cannot be recorded now stays in the journal: the next start closes it."""
+        intent = task.intent
+        submitted = {"digest": intent_digest(intent), "phase": intent.phase, "capabilities": list(intent.capabilities)}
+        try:
+            turn_away(self._audit, intent.intent_id, task.owner, submitted, FLUSHED)
+        except AuditError:
+            return
+        reply = (wire.error(RequestRefusedError(503, FLUSHED, "everything was stopped"), task_id=task.task_id),)
+        try:
+            self._intake.end(task, reply)
+        except OutsideError:
+            return  # the journal's disk: the same
+
+
+def _tried(faults: list[str], action: Callable[[], Any]) -> Any:
+    """Do it; what goes wrong is noted and the stop goes on."""
+    try:
+        return action()
+    except CordonError as error:
+        faults.append(f"{error.code}: {error}"[:200])
+        return None

@@ -1,0 +1,1 @@
+"""What the service tells of itself: Prometheus figures on loopback, a structured log without secrets."""
