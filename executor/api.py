@@ -22,6 +22,24 @@ class Observer(Protocol):
         """Command number `command` (from 1) wrote `data` on `stream` (1 stdout, 2 stderr)."""
 
 
+LeaseStep = Literal["revoke", "renew", "rotate", "spend"]
+"""revoke: taken back - renew: replaced by a fresh one - rotate: the issuer's key changes - spend: another task used it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLife:
+    """What befalls a lease in a drill between its issue and its end. The default is what happens outside drills."""
+
+    ttl_s: int = 0
+    """Seconds it lives; 0: as long as the decision says."""
+    before_use: tuple[LeaseStep, ...] = ()
+    """Steps between issue and use, in order."""
+    clock_shift_s: int = 0
+    """How far the verifier's clock is moved when the lease is presented."""
+    revoke_while_running: bool = False
+    """Taken back as soon as its first command runs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One intent to take through the whole path, with what the drills may vary about it."""
@@ -35,6 +53,8 @@ class Request:
     """Controls taken away for a positive control or a sabotage case (executor/weaken.py). Empty outside drills."""
     tamper: dict[str, Any] = field(default_factory=dict)
     """Damage done to the lease between issue and use, for drills: field path -> value. Empty outside drills."""
+    life: LeaseLife = field(default_factory=LeaseLife)
+    """What befalls the lease, for drills."""
     observer: Observer | None = field(default=None, compare=False, repr=False)
     """Who looks on, where somebody does."""
 

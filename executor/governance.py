@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from executor.api import Request
+from executor.api import LeaseStep, Request
 from executor.budget import Budget
 from executor.canonical import dumps
 from executor.clock import Clock
@@ -111,6 +111,8 @@ class Governance:
         trail.emit("lease_event.ISSUED", "cp20", {"expires_at": lease.expires_at, "digest": lease.digest()})
         for cosigner in lease.cosigners:
             trail.emit("lease_event.COSIGNED", cosigner.id, {"role": cosigner.role, "kid": cosigner.kid})
+        for step in request.life.before_use:
+            lease = self._befall(step, lease, trail)
         document = tampered(lease.to_json(), request.tamper)
         with trail.stage("lease.verify"):
             self._verify(request, document, task_id)
@@ -131,6 +133,40 @@ class Governance:
             watch=watch,
         )
 
+    def _befall(self, step: LeaseStep, lease: Lease, trail: Trail) -> Lease:
+        """What a drill has happen to `lease` before it is used; the lease that is then presented."""
+        if step == "rotate":
+            self._keys.rotate(trail.recorder)
+            self._authority.use_signer(self._keys.issuer())
+        elif step == "spend":
+            self._authority.registry.consume(
+                lease.lease_id, task_id=f"task-{secrets.token_hex(8)}", now_ns=self._clock.now_ns()
+            )
+        elif step == "revoke":
+            self.revoke(lease.lease_id, trail, "drill")
+        else:
+            fresh = self._authority.renew(lease.lease_id, policy_digest=lease.policy_digest)
+            trail.emit("lease_event.REVOKED", "cp20", {"by": "cp20", "why": "renewed"})
+            self.announced(lease.lease_id)
+            trail.lease_id = fresh.lease_id
+            trail.emit("lease_event.ISSUED", "cp20", {"expires_at": fresh.expires_at, "renews": lease.lease_id})
+            return fresh
+        return lease
+
+    def revoke(self, lease_id: str, trail: Trail, why: str) -> None:
+        """Take a lease back, on record; whoever runs under it is killed by its watch."""
+        self._authority.revoke(lease_id, by="cp20", why=why)
+        trail.emit("lease_event.REVOKED", "cp20", {"by": "cp20", "why": why})
+        self.announced(lease_id)
+
+    def announced(self, lease_id: str) -> None:
+        """The end of a lease is on record: nobody else has to record it."""
+        self._authority.registry.mark_announced(lease_id)
+
+    def take_back(self, lease_id: str) -> None:
+        """Take a lease back while its command runs; the path records it when it acts on it."""
+        self._authority.revoke(lease_id, by="cp20", why="drill")
+
     def release(self, granted: Granted) -> None:
         """The lease's task has ended: it no longer stands in anybody's way. A second call is silent."""
         self._held.pop(granted.lease_id, None)
@@ -139,7 +175,7 @@ class Governance:
         """Empty, or why a command running under `granted` has to end now."""
         revoked = self._authority.registry.revocations([granted.lease_id])
         for kill in granted.watch.due(self._clock.now_ns(), revoked):
-            return kill.reason
+            return kill.reason.replace(".", "_")
         return ""
 
     def _issue(self, request: Request, decision: Decision) -> Lease:
@@ -157,7 +193,7 @@ class Governance:
             intent,
             limits=granted.limits if decision.allowed else intent.limits,
             policy_digest=decision.policy_digest,
-            expires_in_s=granted.lease_ttl_s or DEFAULT_TTL_S,
+            expires_in_s=request.life.ttl_s or granted.lease_ttl_s or DEFAULT_TTL_S,
             scope=replace(
                 LeaseScope.of(intent, paths_denylist=granted.scope.deny),
                 commands_allowlist=tuple(command.argv for command in commands_of(intent)),
@@ -175,7 +211,7 @@ class Governance:
         )
         verifier.verify(
             document,
-            now_ns=self._clock.now_ns(),
+            now_ns=self._clock.now_ns() + request.life.clock_shift_s * NS,
             facts=LeaseFacts(
                 intent_id=intent.intent_id,
                 requester=intent.requester,

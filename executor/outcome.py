@@ -20,7 +20,7 @@ class CommandResult:
 
     argv: tuple[str, ...]
     cause: str
-    """Name of the channel's `Finished.Cause`, in lower case."""
+    """Name of the channel's `Finished.Cause`, in lower case; where the host ordered the end, its own reason."""
     exit_code: int
     signal: int
     stdout: bytes

@@ -36,6 +36,11 @@ HIGH_CPU: Final = "res:high_cpu"
 EGRESS: Final = "net:egress"
 HALTED: Final = "control.scram"
 """Reason of a task that was turned away because everything was stopped."""
+LEASE_ENDS: Final = {
+    "lease_expired": ("lease_event.EXPIRED", "cp14"),
+    "lease_revoked": ("lease_event.REVOKED", "cp20"),
+}
+"""Why a running command loses its lease: the event that says so, and who records it."""
 WATCH_NS: Final = 200_000_000
 """How often the host looks at the lease while a command runs: five times within the second it has to act in."""
 
@@ -247,6 +252,8 @@ class Pipeline:
         if isinstance(started, Denial):
             raise self._denied(passage, started)
         trail.emit("exec_event.STARTED", "cp20", {"argv0": command.argv[0]})
+        if passage.request.life.revoke_while_running and not passage.ran:
+            self._governance.take_back(str(trail.lease_id))
         passage.ran = True
         run = Run()
         ending, result = runner.finish(task_id, command, started, run)
@@ -260,9 +267,11 @@ class Pipeline:
 
     def _record_end(self, passage: _Passage, ending: Ending, result: CommandResult) -> None:
         trail = passage.trail
-        if ending.by in {"lease_expired", "lease_revoked"}:
-            kind = "lease_event.EXPIRED" if ending.by == "lease_expired" else "lease_event.REVOKED"
-            trail.emit(kind, "cp14" if ending.by == "lease_expired" else "cp20", {"while": "running"})
+        if ending.by in LEASE_ENDS:
+            kind, actor = LEASE_ENDS[ending.by]
+            trail.emit(kind, actor, {"while": "running"})
+            self._governance.announced(trail.lease_id)
+            passage.reasons = (ending.by.replace("_", ".", 1),)
         if ending.breach:
             trail.emit("resource_event.BREACH", "cp19", {"quota": ending.breach})
             passage.reasons = (f"quota.{ending.breach}",)

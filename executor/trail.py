@@ -59,6 +59,11 @@ class Trail:
         self._drop = drop
         self._told = told
 
+    @property
+    def recorder(self) -> Recorder:
+        """The audit trail itself, for what is no intent's."""
+        return self._log
+
     def emit(self, kind: str, actor: str, data: Mapping[str, Any] | None = None) -> None:
         """Record `kind` by `actor`; raises `AuditError`, and then nothing else may happen."""
         if self._drop and kind == DROPPED_BY_SABOTAGE:

@@ -190,7 +190,9 @@ def lease_events(outcome: Outcome) -> Iterator[str]:
     if outcome.lease is not None:
         lease_id = outcome.lease.get("lease_id")
         named = {event.get("lease_id") for event in outcome.events if event.get("lease_id")}
-        if named - {lease_id}:
+        # A renewal names the lease it replaces, and that lease's own events came before it.
+        replaced = {event["data"].get("renews") for event in _of(outcome, "lease_event.ISSUED")}
+        if named - {lease_id} - replaced:
             yield f"events name the leases {sorted(map(str, named))}, the lease is {lease_id}"
         nameless = [event["type"] for event in _of(outcome, *_RAN) if not event.get("lease_id")]
         if nameless:

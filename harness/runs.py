@@ -6,9 +6,10 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from executor.api import Executor, Request
+from executor.api import Executor, LeaseLife, Request
 from executor.errors import OutsideError
 from executor.outcome import Outcome
+from harness import batch
 from harness.expect import Expect
 from harness.scenario import Scenario, for_twin
 
@@ -34,6 +35,8 @@ class Run:
     """Why it could not be tried; empty when there is an outcome."""
     alarms: tuple[str, ...] = ()
     """What the host's canaries saw: any of them is an escape."""
+    whole: Outcome | None = None
+    """For a member of a batch: the outcome of the run it shares, of which `outcome` is its own part."""
 
 
 class Watch(Protocol):
@@ -54,21 +57,33 @@ def plans(scenario: Scenario, sabotage: frozenset[str] = frozenset()) -> tuple[P
         approvals=scenario.approvals,
         weaken=sabotage,
         tamper=dict(scenario.tamper),
+        life=scenario.life,
     )
     found = [Plan("attempt", attempt, scenario.expect)]
     if scenario.positive:
         weakened = replace(attempt, weaken=scenario.positive.weaken | sabotage)
         found.append(Plan("positive", weakened, scenario.positive.expect))
     if scenario.twin:
-        harmless = replace(attempt, intent=for_twin(scenario, scenario.twin), attempt=None, tamper={})
+        harmless = replace(attempt, intent=for_twin(scenario, scenario.twin), attempt=None, tamper={}, life=LeaseLife())
         found.append(Plan("twin", harmless, scenario.twin.expect))
-    return tuple(replace(plan, request=_named(scenario.id, plan)) for plan in found)
+    name = scenario.member.batch if scenario.member else scenario.id
+    return tuple(replace(plan, request=_named(name, plan)) for plan in found)
 
 
 def _named(scenario_id: str, plan: Plan) -> Request:
     """The request under an intent id of its own: ids are unique for ever, scenarios are run again and again."""
     intent_id = f"drill-{scenario_id}-{plan.role}-{uuid.uuid4().hex[:12]}"
     return replace(plan.request, intent=replace(plan.request.intent, intent_id=intent_id))
+
+
+def own_part(run: Run, scenario: Scenario) -> Run:
+    """Of a run shared by a batch, what `scenario` is judged by; any other run as it is."""
+    if scenario.member is None or run.outcome is None:
+        return run
+    expects = {"attempt": scenario.expect, "positive": scenario.positive, "twin": scenario.twin}[run.plan.role]
+    expect = expects if isinstance(expects, Expect) else expects.expect if expects else run.plan.expect
+    plan = replace(run.plan, expect=batch.expected(expect, run.outcome))
+    return replace(run, plan=plan, outcome=batch.narrowed(run.outcome, scenario.member), whole=run.outcome)
 
 
 def perform(plan: Plan, executor: Executor, watch: Watch) -> Run:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import base64
 import re
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from executor.api import LeaseLife
 from executor.errors import InvalidInputError
 from executor.intent import Command, FileIn, Intent
 from executor.intent_parse import parse_commands
-from harness import trail
+from harness import batch, trail
 from harness.errors import Place, Problem, ScenarioError
 from harness.expect import Expect, Refusal, contradictions
 from harness.strict_yaml import Document, load_documents, path_text
@@ -73,11 +75,14 @@ class Scenario:
     attempt: tuple[Command, ...] | None = None
     approvals: tuple[str, ...] = ("cp14",)
     tamper: dict[str, Any] = field(default_factory=dict)
+    life: LeaseLife = field(default_factory=LeaseLife)
     breakout: Breakout | None = None
     positive: Positive | None = None
     twin: Twin | None = None
     unmeasured: dict[str, str] = field(default_factory=dict)
     """Engine -> why the scenario cannot be tried there."""
+    member: batch.Member | None = None
+    """Its place in a batch, for one that shares its runs (harness/batch.py)."""
 
 
 def parse_file(path: Path, *, name: str | None = None) -> list[Scenario]:
@@ -101,7 +106,7 @@ def parse_text(text: str, file: str, folder: Path) -> list[Scenario]:
     lines = text.splitlines()
     for document in documents:
         try:
-            scenarios.append(_parse(document, lines, folder))
+            scenarios += _parse_any(document, lines, folder)
         except ScenarioError as error:
             found += error.problems
     seen: dict[str, Place] = {}
@@ -114,11 +119,19 @@ def parse_text(text: str, file: str, folder: Path) -> list[Scenario]:
     return scenarios
 
 
+def _parse_any(document: Document, lines: list[str], folder: Path) -> list[Scenario]:
+    if isinstance(document.value, dict) and document.value.get("schema") == batch.SCHEMA:
+        from harness import breakouts  # noqa: PLC0415 - it is made of the values defined here
+
+        return breakouts.parse(document, lines, folder)
+    return [_parse(document, lines, folder)]
+
+
 def _parse(document: Document, lines: list[str], folder: Path) -> Scenario:
     if found := schema_problems(document):
         raise ScenarioError(found)
     raw: dict[str, Any] = document.value
-    checker = _Checker(document)
+    checker = Checker(document)
     checker.expectations(raw)
     intent = checker.intent(raw["intent"], folder)
     twin = checker.twin(raw, folder)
@@ -139,11 +152,16 @@ def _parse(document: Document, lines: list[str], folder: Path) -> Scenario:
         attempt=attempt,
         approvals=tuple(raw.get("approvals", ("cp14",))),
         tamper=raw.get("tamper", {}),
+        life=_life(raw.get("lease", {})),
         breakout=_breakout(raw.get("breakout")),
         positive=Positive(frozenset(positive["weaken"]), Expect.parse(positive["expect"])) if positive else None,
         twin=twin,
         unmeasured={entry["engine"]: entry["reason"] for entry in raw.get("unmeasured", ())},
     )
+
+
+def _life(raw: Mapping[str, Any]) -> LeaseLife:
+    return LeaseLife(**{**raw, "before_use": tuple(raw.get("before_use", ()))})
 
 
 def _breakout(raw: dict[str, Any] | None) -> Breakout | None:
@@ -153,7 +171,7 @@ def _breakout(raw: dict[str, Any] | None) -> Breakout | None:
     return Breakout(raw["class"], raw["mechanism"], Refusal(kind, value))
 
 
-class _Checker:
+class Checker:
     """Collects what the schema cannot say; each problem at its place."""
 
     def __init__(self, document: Document) -> None:
@@ -198,7 +216,11 @@ class _Checker:
         if text := trail.complaint(named if isinstance(named, str) else tuple(named["events"])):
             self.add(path, text)
 
-    def _signal(self, path: tuple[str, ...], name: str | None) -> None:
+    def refusal(self, path: tuple[str | int, ...], name: str | None) -> None:
+        """A refusal's signal must be one."""
+        self._signal(path, name)
+
+    def _signal(self, path: tuple[str | int, ...], name: str | None) -> None:
         if name is not None and name not in signal.Signals.__members__:
             known = tuple(sorted(signal.Signals.__members__))
             self.found.append(

@@ -67,6 +67,10 @@ class LeaseAuthority:
         self._ring = ring
         _publish_schema(state)
 
+    def use_signer(self, signer: Signer) -> None:
+        """Sign with another key from now on: the issuer's key was rotated."""
+        self._signer = signer
+
     def close(self) -> None:
         """Release the registry; a second call is silent."""
         self.registry.close()
