@@ -63,10 +63,11 @@ def build(work: Path, progress: Progress) -> None:
     parts = root_tar.convert(plan, work / "root.tar", work / "guest.tar")
     progress("gold image: root file system")
     tool.run(
-        ["sqfstar", "-noI", "-noD", "-noF", "-noX", "-no-progress", "-mkfs-time", str(plan.source_date_epoch),
-         "-quiet", str(work / "root.squashfs")],
+        ["sqfstar", "-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX", "-root-mode", "0755",
+         str(work / "root.squashfs")],
         stdin=work / "guest.tar",
-        env={},
+        # Not -mkfs-time: only this also covers the root folder, which a tar cannot describe.
+        env={"SOURCE_DATE_EPOCH": str(plan.source_date_epoch)},
     )  # fmt: skip
     progress("gold image: disk")
     _assemble(plan, work)
