@@ -33,6 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--generate", action="store_true", help="make a key; its private half is kept in the key folder"
     )
+    curve = actions.add_parser("curve", help="make a CURVE pair for the bridge: a service's, a client's or an operator's")
+    curve.add_argument("name", help="whose it is, for example bridge, control, cbo")
     retire = actions.add_parser("retire", help="trust a key no longer")
     retire.add_argument("kid", help="key id, from `cordon keys list`")
     parser.epilog = (
@@ -51,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         "rotate": _rotate,
         "register": _register,
         "retire": _retire,
+        "curve": _curve,
     }
     actions[args.action](args, store)
     return 0
@@ -140,6 +143,14 @@ def _retire(args: argparse.Namespace, store: KeyStore) -> None:
     with _trail(store) as log:
         store.retire(args.kid, log)
     sys.stdout.write(f"{args.kid} is retired\n")
+
+
+def _curve(args: argparse.Namespace, _: KeyStore) -> None:
+    """Not a signing key and not in the audit trail: what it may do is in the service's configuration."""
+    from executor.bridge.curve import FOLDER, make_pair  # noqa: PLC0415 - libzmq is needed for this action only
+
+    pair = make_pair(state_dir(), args.name)
+    sys.stdout.write(f"{state_dir() / FOLDER / args.name}.key\npublic {pair.public.decode()}\n")
 
 
 def _trail(store: KeyStore) -> SvfLog:

@@ -32,6 +32,8 @@ from executor.intent import Intent
 from executor.outcome import Outcome
 
 REATTACH_S: Final = 5.0
+ACKNOWLEDGE_S: Final = 30.0
+"""Seconds after which a submission without an answer is given up: the connection broke between the two."""
 HELLO_S: Final = 10.0
 """Seconds a connection may take to be answered for the first time."""
 REPLY_BYTES: Final = 512 * 1024 * 1024
@@ -64,6 +66,7 @@ class Submission:
     outcome: Future[Outcome] = field(default_factory=Future)
     events: list[Mapping[str, Any]] = field(default_factory=list)
     """Events on record so far (with `stream`)."""
+    _sent: float = field(default_factory=time.monotonic)
     _pieces: queue.SimpleQueue[Output | None] = field(default_factory=queue.SimpleQueue)
 
     def output(self) -> Iterator[Output]:
@@ -200,8 +203,13 @@ class BridgeClient:
                 self._attach()
 
     def _attach(self) -> None:
+        late = time.monotonic() - ACKNOWLEDGE_S
         with self._lock:
             waiting = list(self._running)
+            given_up = [key for key, submission in self._asked.items() if submission._sent < late]  # noqa: SLF001 - as in close
+            lost = [self._asked.pop(key) for key in given_up]
+        for submission in lost:
+            submission._fail(OutsideError(f"not acknowledged within {ACKNOWLEDGE_S:g} s; it may run all the same"))  # noqa: SLF001 - as in close
         for at in range(0, len(waiting), wire.MAX_ATTACH):
             self._socket.send_multipart([wire.header("attach", id="again", tasks=waiting[at : at + wire.MAX_ATTACH])])
 
