@@ -13,6 +13,8 @@ from typing import Final
 
 from executor.guest import kernel
 
+RESOLVER: Final = "/run/cordon/resolv.conf"
+"""There only in a guest with a card."""
 _CLASS: Final = "/sys/class/net"
 _PCI: Final = "/sys/bus/pci/devices"
 _VIRTIO_NET: Final = frozenset({"0x1000", "0x1041"})
@@ -38,7 +40,7 @@ def gateway_of(address: str) -> str:
 
 
 def set_up() -> None:
-    """Bring the card up, if there is one; name resolution is read from /etc/resolv.conf of the image."""
+    """Bring the card up, if there is one, and write the resolver file that sandboxes with net:egress get."""
     if not any(kernel.read(f"{_PCI}/{entry}/device") in _VIRTIO_NET for entry in os.listdir(_PCI)):  # noqa: PTH208
         return
     kernel.load_late("virtio_net.ko")
@@ -46,6 +48,7 @@ def set_up() -> None:
         address = address_of(kernel.read(f"{_CLASS}/{name}/address"))
         if address is not None:
             _bring_up(name, address)
+            kernel.write_new(RESOLVER, f"nameserver {gateway_of(address)}\noptions timeout:2 attempts:1\n")
             return
 
 

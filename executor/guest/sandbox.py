@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from executor.channel import channel_pb2 as pb
-from executor.guest import kernel, launch_request, sandbox_plan, syscalls
+from executor.guest import kernel, launch_request, network, sandbox_plan, syscalls
 from executor.guest.capability import Programs
 from executor.guest.cgroup import Group
 from executor.guest.container import BASE, Container
@@ -64,6 +64,7 @@ class Sandbox:
             limits=limits,
             hostname=hostname,
             weaken=weaken,
+            resolver=network.RESOLVER if os.path.exists(network.RESOLVER) else "",  # noqa: PTH110 - as in container
         )
         self._make_root()
         quota = quota_for(limits.disk_quota_mb) if self.terms.has("quota") else None

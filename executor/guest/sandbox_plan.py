@@ -79,6 +79,8 @@ class Terms:
     limits: Limits
     hostname: str
     weaken: frozenset[str] = field(default_factory=frozenset)
+    resolver: str = ""
+    """The guest's resolver file, when it has a network card."""
 
     def has(self, control: str) -> bool:
         """Whether `control` is in force."""
@@ -153,6 +155,9 @@ def mounts(terms: Terms, workspace: str) -> list[dict[str, Any]]:
             for tree in terms.trees
             if tree.startswith(f"{WORKSPACE}/")
         ]
+    if terms.resolver and "net:egress" in terms.capabilities:
+        options = ["bind", "ro", "nosuid", "nodev", "noexec"]
+        found.append({"destination": "/etc/resolv.conf", "type": "bind", "source": terms.resolver, "options": options})
     if _tmp(terms):
         size = min(TMP_MIB, max(1, terms.limits.mem_quota_mb // 2))
         options = ["mode=1777", f"size={size}m", "nr_inodes=4096", *inner]
