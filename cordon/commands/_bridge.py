@@ -25,7 +25,7 @@ def add_connection(parser: argparse.ArgumentParser, *, control: bool) -> None:
         "--server-key",
         type=Path,
         metavar="FILE",
-        help=f"its public key; default keys/curve/{what}.pub in the state folder",
+        help=f"its public key; default keys/curve/{what}.pub of the state",
     )
     parser.add_argument("--key", type=Path, metavar="FILE", help="your secret key; default $CORDON_KEY")
 

@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--generate", action="store_true", help="make a key; its private half is kept in the key folder"
     )
-    curve = actions.add_parser("curve", help="make a CURVE pair for the bridge: a service's, a client's or an operator's")
+    curve = actions.add_parser("curve", help="make a CURVE pair: the service's, a client's or an operator's")
     curve.add_argument("name", help="whose it is, for example bridge, control, cbo")
     retire = actions.add_parser("retire", help="trust a key no longer")
     retire.add_argument("kid", help="key id, from `cordon keys list`")

@@ -34,8 +34,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(done)
     else:
+        paused, flushed = len(done["paused"]), done["flushed"]
         sys.stdout.write(
-            f"stopped in {done['took_us'] / 1000:.0f} ms: {len(done['paused'])} VMs paused, {done['flushed']} tasks flushed\n"
+            f"stopped in {done['took_us'] / 1000:.0f} ms: {paused} VMs paused, {flushed} waiting tasks turned away\n"
         )
         for fault in done["faults"]:
             sys.stderr.write(f"cordon: {one_line(str(fault))}\n")

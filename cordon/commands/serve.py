@@ -26,7 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, default=CONFIG, metavar="FILE", help=f"TOML; default {CONFIG}")
     parser.add_argument("--check", action="store_true", help="read the configuration, say whether it is good, and end")
     parser.epilog = (
-        "examples:\n  cordon serve --config /etc/cordon/cordon.toml --check\n  cordon serve --config deploy/cordon.toml\n\n"
+        "examples:\n  cordon serve --config /etc/cordon/cordon.toml --check\n"
+        "  cordon serve --config deploy/cordon.toml\n\n"
         "SIGTERM ends it in order: no new tasks, what waits is worked off for executor.drain_s seconds, what runs is\n"
         "waited for. A second signal ends it at once; the next start closes what was open."
     )

@@ -13,7 +13,7 @@ from typing import Any, Final
 from cordon.commands._bridge import add_connection, own_pair, server_key
 from cordon.terminal import one_line, print_json, safe
 from executor.bridge.client import BridgeClient, Output, Submission
-from executor.errors import InvalidInputError, MisuseError, OutsideError
+from executor.errors import InvalidInputError, MisuseError, OutsideError, RequestRefusedError
 from executor.intent import Command, FileIn, Intent, Limits, Priority
 from executor.outcome import Outcome
 
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
             submission.accepted.result()
             _stream(submission, quiet=args.json)
             outcome = submission.outcome.result()
-        except OutsideError as error:
+        except (OutsideError, RequestRefusedError) as error:
             sys.stderr.write(f"cordon: {one_line(str(error))} [{error.code}]\n")
             return REFUSED
     if args.json:
