@@ -12,7 +12,7 @@ from executor.errors import OutsideError
 from harness.policy_source import PolicySource
 from harness.strict_yaml import Document, Path, path_text
 
-DATA_SCHEMA: Final = "schemas/data.schema.json"
+DATA_SCHEMA: Final = "schemas/data/data.schema.json"
 
 
 def data_problems(source: PolicySource) -> list[str]:

@@ -1,8 +1,9 @@
 """The policy engine: one question in, one `Decision` out, whatever state OPA is in.
 
 Rules: nothing but a well-formed answer of the policy that was loaded is a decision; everything else is `malformed`,
-with its cause, and denies. A sick OPA is replaced, never trusted again; no question is asked twice, so that one decision in
-the audit trail is one decision made. A reload loads beside the running OPA and changes over, or leaves all as it was.
+with its cause, and denies. A sick OPA is replaced, never trusted again; no question is asked twice, so that one
+decision in the audit trail is one decision made. A reload loads beside the running OPA and changes over, or leaves
+all as it was.
 """
 
 from __future__ import annotations
@@ -156,10 +157,6 @@ class PolicyEngine:
             loaded.schema.validate(document)
             result = _result(loaded.client, document)
             decision = parse_decision(result, duration_ns=self._clock.monotonic_ns() - began)
-            if decision.policy_digest != loaded.digest:
-                raise _NoAnswerError(
-                    "digest_mismatch", "the answer is of another policy than the one loaded", sick=True
-                )
         except InvalidInputError as error:
             return self._malformed("input_invalid", str(error), began, loaded.digest), False
         except MalformedDecisionError as error:
@@ -167,6 +164,9 @@ class PolicyEngine:
             return self._malformed("garbage", message, began, loaded.digest), False
         except _NoAnswerError as error:
             return self._malformed(error.cause, str(error), began, loaded.digest), error.sick
+        if decision.policy_digest != loaded.digest:
+            message = "the answer is of another policy than the one that was loaded"
+            return self._malformed("digest_mismatch", message, began, loaded.digest), True
         return decision, False
 
     def _malformed(self, cause: str, message: str, began: int, digest: str) -> Decision:
@@ -179,11 +179,13 @@ class PolicyEngine:
         return decision
 
     def _acquire(self) -> _Loaded | None:
-        with self._lock:
-            if self._loaded is not None:
-                self._loaded.users += 1
-                return self._loaded
+        """What is loaded, marked as in use; None while OPA is down and cannot be started."""
+        if (loaded := self._borrow()) is not None:
+            return loaded
         self._recover()
+        return self._borrow()
+
+    def _borrow(self) -> _Loaded | None:
         with self._lock:
             if self._loaded is not None:
                 self._loaded.users += 1

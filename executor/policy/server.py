@@ -93,7 +93,7 @@ class OpaServer:
             return bool(client.check_health())
 
     def start(self, *, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Start OPA and wait until it is healthy; raises `PolicyUnavailableError` quoting OPA when it is not in time."""
+        """Start OPA and wait until it is healthy; raises `PolicyUnavailableError` quoting OPA if it is not."""
         deadline = self._clock.monotonic_ns() + round(timeout_s * _NS)
         try:
             self._launch()
