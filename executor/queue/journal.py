@@ -1,6 +1,6 @@
 """What was queued and what was running, so that the next start can say so: one line of canonical JSON per change.
 
-    {"op":"queued","task":...,"intent":...,"requester":...,"priority":...,"digest":...}   {"op":"taken","task":...}
+    {"op":"queued","task":...,"intent":...,"requester":...,"priority":...,"phase":...}   {"op":"taken","task":...}
     {"op":"ended","task":...}
 
 A line is in the kernel's hands when `add` returns: it survives `kill -9` of this process. It is not synced, so a power
@@ -33,8 +33,6 @@ class Leftover:
     intent_id: str
     requester: str
     priority: str
-    digest: str
-    """Digest of the intent, as `intent_event.SUBMITTED` records it."""
     phase: str = "staging"
     state: Literal["queued", "taken"] = "queued"
 
@@ -139,7 +137,6 @@ def _queued(task: Leftover) -> dict[str, Any]:
         "intent": task.intent_id,
         "requester": task.requester,
         "priority": task.priority,
-        "digest": task.digest,
         "phase": task.phase,
     }
 
@@ -153,7 +150,6 @@ def _apply(raw: Mapping[str, Any], found: dict[str, Leftover]) -> None:
                 intent_id=_text(raw, "intent"),
                 requester=_text(raw, "requester"),
                 priority=_text(raw, "priority"),
-                digest=_text(raw, "digest"),
                 phase=_text(raw, "phase"),
             )
         case "taken":

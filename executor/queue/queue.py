@@ -6,7 +6,7 @@ What the queue promises:
 2. `pop` hands out the oldest task of the most urgent priority that has one,
 3. no task is handed out twice, and none disappears: everything pushed is popped, flushed or still there.
 
-Not thread-safe on purpose: `executor.bridge.intake` holds the one lock.
+Not thread-safe on purpose: whoever shares it holds a lock.
 """
 
 from __future__ import annotations
@@ -37,9 +37,14 @@ class PriorityQueue(Generic[Task]):
     def __len__(self) -> int:
         return self._length
 
+    @property
+    def full(self) -> bool:
+        """Whether `push` would refuse."""
+        return self._length >= self.capacity
+
     def push(self, task: Task, priority: Priority) -> int:
         """Add `task`; how many are before it now. Raises `RequestRefusedError` (503) when the queue is full."""
-        if self._length >= self.capacity:
+        if self.full:
             raise RequestRefusedError(503, "queue.full", f"{self.capacity} tasks wait already; come back later")
         self._lanes[priority].append(task)
         self._length += 1

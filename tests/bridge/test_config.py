@@ -1,0 +1,93 @@
+"""The configuration: the commented default is the default, and a mistake names file, line, field and what would fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from executor.bridge import config
+from executor.bridge.curve import CurvePair
+from executor.errors import InvalidInputError, OutsideError
+from executor.intent import Priority
+
+DEFAULT = Path("deploy/cordon.toml").read_text()
+KEY = CurvePair.generate().public.decode()
+MINIMAL = (
+    'schema = "cordon.config/1"\n[bridge]\nlisten = "tcp://127.0.0.1:7070"\nsecret_key_file = "a"\n'
+    '[control]\nlisten = "tcp://127.0.0.1:7071"\nsecret_key_file = "b"\n'
+)
+
+
+def test_commented_default_holds_the_defaults() -> None:
+    """What deploy/cordon.toml spells out is what is taken when nothing is."""
+    spelled = config.parse(DEFAULT, "cordon.toml")
+    left_out = config.parse(MINIMAL, "minimal")
+    assert config.Config(
+        **{
+            **{name: getattr(spelled, name) for name in config.Config.__dataclass_fields__},
+            "bridge_key": left_out.bridge_key,
+            "control_key": left_out.control_key,
+        }
+    ) == left_out
+
+
+def test_commented_examples_are_good_when_uncommented() -> None:
+    """The client and operator tables of the default work once their comment signs are gone and a key is in."""
+    lines = []
+    for line in DEFAULT.splitlines():
+        if line.startswith(("# [[", "# name", "# key", "# approvals", "# top_priority")):
+            line = line.removeprefix("# ")  # noqa: PLW2901 - the line without its sign
+        if line.startswith("key ="):
+            line = f'key = "{KEY}"'  # noqa: PLW2901 - and with a key
+        lines.append(line)
+    found = config.parse("\n".join(lines), "cordon.toml")
+    assert found.clients == (config.Client("cbo", KEY.encode(), ("cp14",), Priority.HIGH),)
+    assert found.operators == (config.Operator("ada", KEY.encode()),)
+
+
+FAULTS = [
+    (MINIMAL.replace("[control]", "[controll]"), "x.toml:1: control.listen: is required"),
+    (MINIMAL.replace("tcp://127.0.0.1:7070", "udp://x"), "x.toml:3: bridge.listen: 'udp://x' is not tcp://"),
+    (f"{MINIMAL}[queue]\ncapacity = 1001\n", "x.toml:9: queue.capacity: expected a whole number of 1 to 1000"),
+    (f"{MINIMAL}[queue]\ncapacity = true\n", "x.toml:9: queue.capacity: expected a whole number"),
+    (f"{MINIMAL}[queue]\nsize = 3\n", "x.toml:9: queue.size: unknown field; there are capacity"),
+    (f'{MINIMAL}[metrics]\nlisten = "0.0.0.0:9464"\n', "x.toml:9: metrics.listen: '0.0.0.0:9464' is not 127.0.0.1"),
+    (f"{MINIMAL}[executor]\ndrill = 1\n", "x.toml:9: executor.drill: expected true or false"),
+    (f'{MINIMAL}[[client]]\nname = "a"\nkey = "short"\n', "x.toml:10: client.key: a CURVE public key is 40 characters"),
+    (
+        f'{MINIMAL}[[client]]\nname = "a"\nkey = "{KEY}"\n[[client]]\nname = "b/c"\nkey = "{KEY}"\n',
+        "x.toml:12: client.name: 'b/c' is not letters",
+    ),
+    (
+        f'{MINIMAL}[[client]]\nname = "a"\nkey = "{KEY}"\n[[client]]\nname = "b"\nkey = "{KEY}"\n',
+        "x.toml: client b: its key is another client's already",
+    ),
+    (
+        f'{MINIMAL}[[client]]\nname = "a"\nkey = "{KEY}"\ntop_priority = "URGENT"\n',
+        "x.toml:11: client.top_priority: 'URGENT' is none of CRITICAL",
+    ),
+    ("schema = 1\n", "x.toml:1: schema: expected text"),
+    ("schema = \n", "x.toml: Invalid value (at line 1"),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), FAULTS, ids=[says[:40] for _, says in FAULTS])
+def test_mistake_is_located(text: str, says: str) -> None:
+    """File, line, field, and what would fit."""
+    with pytest.raises(InvalidInputError) as error:
+        config.parse(text, "x.toml")
+    assert str(error.value).startswith(says)
+
+
+def test_missing_file_is_told(tmp_path: Path) -> None:
+    """A file that is not there is something outside, with its path."""
+    with pytest.raises(OutsideError, match=r"cannot read .*none.toml"):
+        config.load(tmp_path / "none.toml")
+
+
+def test_keys_do_not_show() -> None:
+    """A printed configuration or pair does not hold a key's secret half, nor the list of keys."""
+    pair = CurvePair.generate()
+    assert pair.secret.decode() not in repr(pair)
+    assert KEY not in repr(config.Client("a", KEY.encode()))
