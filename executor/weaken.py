@@ -20,7 +20,7 @@ GUEST_CONTROLS: Final[dict[str, str]] = {
     "capability_map": "binaries of capabilities that were not granted stay executable",
     "noexec": "writable places may hold executable files",
     "landlock": "no Landlock rules",
-    "namespaces": "the task shares the guest's pid, mount, net, ipc and uts namespaces",
+    "namespaces": "the task shares the guest's pid, net, ipc, uts and cgroup namespaces",
     "cgroup": "no cgroup limits",
     "rlimits": "no resource limits per process",
     "quota": "no disk, output or wall-clock limit in the guest",

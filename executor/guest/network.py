@@ -23,13 +23,16 @@ _SIOCSIFNETMASK: Final = 0x891C
 _SIOCSIFFLAGS: Final = 0x8914
 _SIOCADDRT: Final = 0x890B
 _IFF_UP: Final = 0x1
+_RTENTRY_BYTES: Final = 120
+"""Size of struct rtentry on x86_64."""
 _RTF_UP_GATEWAY: Final = 0x3
 
 
 def address_of(mac: str) -> str | None:
     """The IPv4 address a hardware address stands for; None when it stands for none."""
     parts = mac.strip().lower().split(":")
-    if len(parts) != 6 or parts[:2] != ["52", "54"]:
+    # 0.x and 127.x are nobody's address, from 224 on they are groups: such a card is somebody's random one.
+    if len(parts) != 6 or parts[:2] != ["52", "54"] or int(parts[2], 16) in {0, 127, *range(224, 256)}:
         return None
     return ".".join(str(int(part, 16)) for part in parts[2:])
 
@@ -63,8 +66,6 @@ def _bring_up(name: str, address: str) -> None:
         fcntl.ioctl(handle, _SIOCSIFADDR, device + sockaddr(address))
         fcntl.ioctl(handle, _SIOCSIFNETMASK, device + sockaddr("255.255.255.0"))
         fcntl.ioctl(handle, _SIOCSIFFLAGS, device + struct.pack("<H14x", _IFF_UP))
-        route = struct.pack(
-            "<8x16s16s16sH14x8x8x8x8x8x",
-            sockaddr("0.0.0.0"), sockaddr(gateway_of(address)), sockaddr("0.0.0.0"), _RTF_UP_GATEWAY,  # noqa: S104 - the default route
-        )  # fmt: skip
-        fcntl.ioctl(handle, _SIOCADDRT, route)
+        zero = sockaddr("0.0.0.0")  # noqa: S104 - the default route
+        route = bytes(8) + zero + sockaddr(gateway_of(address)) + zero + struct.pack("<H", _RTF_UP_GATEWAY)
+        fcntl.ioctl(handle, _SIOCADDRT, route.ljust(_RTENTRY_BYTES, b"\0"))

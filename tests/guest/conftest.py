@@ -21,12 +21,12 @@ _SPEC.loader.exec_module(vm)
 
 
 @contextmanager
-def _booted(*weaken: str) -> Iterator[Any]:
+def _booted(*weaken: str, devices: tuple[str, ...] = ()) -> Iterator[Any]:
     # Not pytest's folder: it is 0700 and its path too long for a socket.
     with tempfile.TemporaryDirectory(prefix="cordon-", dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        with vm.booted(folder) as machine:
+        with vm.booted(folder, devices=devices) as machine:
             if weaken != ("unconfigured",):
                 machine.configured = machine.configure(*weaken)
                 assert list(machine.configured.weaken) == sorted(weaken)
@@ -51,4 +51,12 @@ def weakened(request: pytest.FixtureRequest) -> Iterator[Any]:
 def fresh() -> Iterator[Any]:
     """A VM that was not configured yet."""
     with _booted("unconfigured") as machine:
+        yield machine
+
+
+@pytest.fixture
+def carded() -> Iterator[Any]:
+    """A VM with a network card on the emulator's own closed network 10.0.2.0/24."""
+    card = "virtio-net-pci,netdev=n,mac=52:54:0a:00:02:0f"
+    with _booted(devices=("-netdev", "user,id=n,restrict=on", "-device", card)) as machine:
         yield machine

@@ -126,3 +126,16 @@ def test_before_configure_nothing_is_fixed_that_clones_would_share(fresh: Any) -
     assert fresh.expect("pong").pong.nonce == 42
     fresh.send(power_off=pb.PowerOff())
     assert fresh.wait_off() == 0
+
+
+def test_a_network_card_is_only_for_who_was_granted_egress(carded: Any) -> None:
+    """With net:egress a sandbox has the card's address and a resolver; without it, nothing but loopback."""
+    show = ("sh", "-c", "tail -n+3 /proc/net/dev | cut -d: -f1; cut -f2,3 /proc/net/route; cat /etc/resolv.conf")
+    carded.sandbox(show)
+    assert carded.run(*show).stdout.split() == [b"lo", b"Destination", b"Gateway"]
+    carded.sandbox(show, capabilities=["base:execute", "net:egress"])
+    found = carded.run(*show).stdout.split()
+    assert sorted(found[:2]) == [b"eth0", b"lo"]
+    # Destination and gateway as the kernel prints them: the default route, and the card's own network.
+    assert found[2:8] == [b"Destination", b"Gateway", b"00000000", b"0102000A", b"0002000A", b"00000000"]
+    assert found[8:] == [b"nameserver", b"10.0.2.1", b"options", b"timeout:2", b"attempts:1"]

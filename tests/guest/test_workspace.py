@@ -62,3 +62,4 @@ def test_a_cards_address_says_its_ip() -> None:
     assert network.address_of("52:54:0a:63:00:05\n") == "10.99.0.5"
     assert network.gateway_of("10.99.0.5") == "10.99.0.1"
     assert network.address_of("00:11:22:33:44:55") is None
+    assert network.address_of("52:54:00:63:00:05") is None

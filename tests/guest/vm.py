@@ -61,7 +61,7 @@ class GoneError(Exception):
 class GuestVm:
     """A booted VM and the host end of its channel."""
 
-    def __init__(self, folder: Path, *, memory_mib: int = 512, append: str = "") -> None:
+    def __init__(self, folder: Path, *, memory_mib: int = 512, append: str = "", devices: Sequence[str] = ()) -> None:
         gold = ensure_gold_image()
         self.agent = ensure_agent_disk()
         overlay = folder / "overlay.qcow2"
@@ -79,6 +79,7 @@ class GuestVm:
             "-device", "virtio-serial-pci", "-device", "virtio-rng-pci",
             "-chardev", f"socket,id=agent,path={self._socket},server=on,wait=off",
             "-device", "virtserialport,chardev=agent,name=org.cordon.agent.0",
+            *devices,
         ]  # fmt: skip
         if os.geteuid() == 0:
             # Files are open by then; the emulator itself runs as nobody.
