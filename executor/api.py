@@ -23,7 +23,7 @@ class Observer(Protocol):
 
 
 LeaseStep = Literal["revoke", "renew", "rotate", "spend"]
-"""revoke: taken back - renew: replaced by a fresh one - rotate: the issuer's key changes - spend: another task used it."""
+"""revoke: taken back - renew: replaced by a fresh one - rotate: the issuer's key changes - spend: another used it."""
 
 
 @dataclass(frozen=True, slots=True)

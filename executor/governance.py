@@ -17,6 +17,7 @@ from executor.budget import Budget
 from executor.canonical import dumps
 from executor.clock import Clock
 from executor.errors import BugError, MisuseError
+from executor.forecast import History, forecast
 from executor.intent import Intent
 from executor.keys import KeyStore, signature_fits
 from executor.lease import (
@@ -73,8 +74,9 @@ class Governance:
         budget: Budget,
         clock: Clock,
         host: Callable[[], facts.Host],
+        history: History,
     ) -> None:
-        """`host` measures what the host has to give when a decision is due."""
+        """`host` measures what the host has to give when a decision is due; `history` is what past runs used."""
         self._policy = policy
         self._authority = authority
         self._keys = keys
@@ -82,6 +84,7 @@ class Governance:
         self._budget = budget
         self._clock = clock
         self._host = host
+        self.history = history
         self._held: dict[str, facts.ActiveLease] = {}
 
     def decide(self, request: Request, trail: Trail, validate: Callable[[Intent], Review]) -> Decision:
@@ -95,7 +98,8 @@ class Governance:
             decision = self._policy.decide_document(document)
         trail.policy_digest = decision.policy_digest
         answer = decision.to_json()
-        trail.emit("risk_event.ASSESSED", "cp15", answer["risk"])
+        expected = forecast(intent, self.history).to_json()
+        trail.emit("risk_event.ASSESSED", "cp15", {**answer["risk"], "forecast": expected})
         trail.emit("intent_event.ARBITRATED", "cp16", {"verdict": decision.verdict, "reasons": list(decision.codes)})
         trail.emit("policy_event.DECIDED", "cp16", {"input": recordable(document), "decision": answer})
         kind = "APPROVED" if decision.allowed else "REJECTED"

@@ -321,6 +321,8 @@ class Pipeline:
         )
         if granted is None or passage.reasons == (HALTED,):
             return outcome  # nothing was dispatched: there is no run to report
+        if not passage.request.weaken:
+            self._governance.history.remember(passage.request.intent.requester, outcome)
         with trail.stage("report"):
             trail.emit("report_event.PUBLISHED", "cp17", self._runs.publish(granted.lease_id, outcome, passage.pack))
         return replace(outcome, events=tuple(trail.events), stages=tuple(trail.stages))

@@ -15,6 +15,7 @@ from executor.domain import VmHost, choose_engine
 from executor.domain.brake import Stopped
 from executor.domain.engine import EngineVerdict
 from executor.errors import InvalidInputError, MisuseError
+from executor.forecast import load
 from executor.governance import Governance
 from executor.host_facts import measuring
 from executor.image import ensure_agent_disk, ensure_gold_image
@@ -129,7 +130,9 @@ def open_executor(
         resources.callback(authority.close)
         budget = Budget()
         measured = measuring(runtime_dir(), lambda: provider.statistics()["alive"], drill=drill)
-        governance = Governance(policy, authority, keys, sentinel, budget, clock, measured)
+        governance = Governance(
+            policy, authority, keys, sentinel, budget, clock, measured, load(state / "outgoing" / "staging_runs")
+        )
         pipeline = Pipeline(governance, provider, budget, log, clock, RunRecord(state))
         executor = LocalExecutor(pipeline, provider, policy, log, host, resources.pop_all())
     executor.facts = {**facts, "digests": {**facts["digests"], "policy": policy.digest}}

@@ -3,7 +3,8 @@
 1. empty build/drills (the history of earlier reports is kept);
 2. pytest over scenarios/ on real VMs, with JUnit XML, Allure results and summary.json;
 3. the report, one HTML file;
-4. a browser opens it and looks for every scenario.
+4. a browser opens it and looks for every scenario;
+5. a signed statement (attestation.json) binds the results to commit, policy, image and agent.
 
 Exit status: pytest's, else 1 when the report or its check failed. A failed step does not keep the later ones from
 showing what there is to see.
@@ -20,14 +21,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from executor.clock import SystemClock
 from executor.errors import CordonError
-from harness import report
+from executor.keys import KeyStore
+from executor.paths import state_dir
+from harness import attest, report
 from harness.report_check import check
 
 BUILD: Final = Path("build/drills")
 KEPT: Final = frozenset({"history.jsonl", "sabotage.json", "state"})
 """Names below build/drills that a run leaves in place; `state` is cleaned by the plugin, process by process."""
 SUMMARY: Final = BUILD / "summary.json"
+ATTESTATION: Final = BUILD / "attestation.json"
 JUNIT: Final = BUILD / "junit.xml"
 HISTORY: Final = BUILD / "history.jsonl"
 
@@ -39,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     status = run_pytest(extra)
     seconds = time.monotonic() - started
-    problems = [*_finish_summary(seconds), *_report()]
+    problems = [*_finish_summary(seconds), *_report(), *_attest()]
     for problem in problems:
         sys.stderr.write(f"drills: {problem}\n")
     _say(f"drills: {'green' if not status and not problems else 'RED'} after {seconds:.0f} s; summary {SUMMARY}")
@@ -110,6 +115,29 @@ def _report() -> list[str]:
         return [str(error)]
     found = [f"the report does not show {title!r}" for title in seen.missing]
     return found + [f"the report ran foreign script: {text}" for text in seen.dialogs]
+
+
+def _attest() -> list[str]:
+    """Sign what the run found; complaints. `cordon report verify` checks it, also elsewhere and later.
+
+    The signer is this host's issuer key where there is one (`cordon keys init`), else a key made for this run alone:
+    then the trust file beside the statement is worth as much as the way it travelled.
+    """
+    try:
+        keys = KeyStore(state_dir(), SystemClock())
+        if not keys.trust_path.exists():
+            keys = KeyStore(BUILD / "keys", SystemClock())
+            keys.init()
+        commit, modified = attest.commit_of(Path.cwd())
+        envelope = attest.create(
+            SUMMARY.read_bytes(), commit=commit, modified=modified, signer=keys.issuer(), clock=SystemClock()
+        )
+        ATTESTATION.write_bytes(envelope)
+        shutil.copyfile(keys.trust_path, ATTESTATION.with_name("trust_keys.json"))
+    except (CordonError, OSError) as error:
+        return [f"no attestation: {error}"]
+    _say(f"drills: attestation {ATTESTATION}")
+    return []
 
 
 def titles(results: Path) -> list[str]:

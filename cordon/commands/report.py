@@ -1,32 +1,89 @@
-"""`cordon report`: the report of the last drills once more, as one HTML file."""
+"""`cordon report`: the report of the last drills once more, its attestation checked, or a day's overview."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from cordon.terminal import print_json
-from harness import report
+from executor.errors import InvalidInputError
+from executor.paths import state_dir
+from executor.reporting import daily
+from harness import attest, report
 
-HELP: Final = "make the report of the last drills, one self-contained HTML file"
+HELP: Final = "make the report of the last drills, check its attestation, or write a day's overview"
+BUILD: Final = Path("build/drills")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
+    parser.add_argument(
+        "action", nargs="?", choices=["make", "verify", "daily"], default="make", help="what to do (make)"
+    )
+    parser.add_argument("file", nargs="?", help="verify: the attestation; daily: the day, YYYY-MM-DD (today)")
     report.configure(parser)
-    parser.add_argument("--json", action="store_true", help="say where it is as JSON")
+    parser.add_argument("--trust", type=Path, help="verify: trust file (the one beside the attestation)")
+    parser.add_argument("--summary", type=Path, help="verify: the summary.json it must be about (the one beside it)")
+    parser.add_argument("--json", action="store_true", help="answer as JSON")
     parser.epilog = """\
 examples:
   cordon report
-  cordon report --results downloaded/allure-results --output /tmp/report"""
+  cordon report --results downloaded/allure-results --output /tmp/report
+  cordon report verify build/drills/attestation.json --trust /etc/cordon/trust_keys.json
+  cordon report daily 2026-01-31
+
+exit status: 0 good, 1 the attestation does not hold, 2 wrong use"""
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make it and say where it is."""
+    """Do what was asked."""
+    if args.action == "verify":
+        return _verify(args)
+    if args.action == "daily":
+        return _daily(args)
+    if args.file:
+        raise InvalidInputError(f"cordon report make takes no file: {args.file}")
     index = report.generate(args.results, args.output, history=args.history).absolute()
     if args.json:
         print_json({"report": str(index), "bytes": index.stat().st_size})
     else:
         sys.stdout.write(f"{index.as_uri()}\n")
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    file = Path(args.file) if args.file else BUILD / "attestation.json"
+    trust = args.trust or file.with_name("trust_keys.json")
+    beside = file.with_name("summary.json")
+    summary = args.summary or (beside if beside.exists() else None)
+    statement = attest.verify_file(file, attest.trusted_from(trust), summary=summary)
+    if args.json:
+        print_json(asdict(statement))
+        return 0
+    changed = " with uncommitted changes" if statement.modified else ""
+    about = f"about {summary}" if summary else "summary.json is not at hand: not compared"
+    sys.stdout.write(
+        f"holds: signed by {statement.kid} at {statement.made_at}, {about}\n"
+        f"commit {statement.commit}{changed}, engine {statement.engine}\n"
+        + "".join(f"{name} {digest}\n" for name, digest in sorted(statement.digests.items()))
+    )
+    return 0
+
+
+def _daily(args: argparse.Namespace) -> int:
+    text = args.file or datetime.now(UTC).strftime("%Y-%m-%d")
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise InvalidInputError(f"a day is written YYYY-MM-DD, not {text!r}") from None
+    state = state_dir()
+    paths = daily.write(state / "logs" / "svf_audit", state / "outgoing" / "daily", day)
+    if args.json:
+        print_json({name: str(path) for name, path in paths.items()})
+    else:
+        sys.stdout.write("".join(f"{path}\n" for path in paths.values()))
     return 0
