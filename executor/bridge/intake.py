@@ -125,15 +125,14 @@ class Intake:
     def take(self) -> Task | None:
         """The next task, waiting for one; None when workers are to end (`stop`)."""
         with self._changed:
-            while True:
+            while not self._stopped:
                 if self._mode in {"open", "draining"} and (task := self._queue.pop()) is not None:
                     task.begun = True
                     self._running += 1
                     self._record.taken(task.task_id)
                     return task
-                if self._stopped:
-                    return None
                 self._changed.wait()
+            return None
 
     def end(self, task: Task, reply: Reply) -> None:
         """`task` has ended with `reply`, which is kept for a while."""
@@ -174,7 +173,7 @@ class Intake:
         )
 
     def stop(self) -> None:
-        """Let workers end when nothing is left to take."""
+        """Let workers end: nothing more is handed out, whatever waits."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

@@ -10,7 +10,6 @@ What it promises:
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -23,8 +22,8 @@ from executor.bridge.outbox import Outbox
 from executor.bridge.wire import MAX_PAYLOAD
 from executor.errors import OutsideError
 
-HIGH_WATER: Final = 1000
-"""Messages that may wait for one peer, each way."""
+HIGH_WATER: Final = 2048
+"""Messages that may wait for one peer, each way: a flushed queue's refusals, and again as many."""
 HEARTBEAT_MS: Final = 5_000
 DEAD_MS: Final = 15_000
 """A peer that answers no heartbeat for so long is gone: its connection is closed."""
@@ -54,8 +53,6 @@ class Server:
         """Bind `endpoint` and serve. Raises `OutsideError` when it cannot be had."""
         self._answer = answer
         self._outbox = outbox
-        self._orders: list[Callable[[], None]] = []
-        self._order_lock = threading.Lock()
         self._ending = False
         self.counts: Final = {"received": 0, "sent": 0, "undelivered": 0, "faults": 0}
         self.turns = 0
@@ -87,10 +84,6 @@ class Server:
         self._thread = threading.Thread(target=self._serve, name=f"router-{domain}", daemon=True)
         self._thread.start()
 
-    def listen(self, *, on: bool) -> None:
-        """Take new connections, or refuse them; returns when that is so. Those that are there stay."""
-        self._order(lambda: self._rebind(on=on))
-
     def close(self) -> None:
         """Send what waits, stop; a second call is silent."""
         if not self._ending:
@@ -98,27 +91,6 @@ class Server:
             self._outbox.wake()
             self._thread.join()
             self._outbox.close()
-
-    def _order(self, order: Callable[[], None]) -> None:
-        done = threading.Event()
-
-        def run() -> None:
-            try:
-                order()
-            finally:
-                done.set()
-
-        with self._order_lock:
-            self._orders.append(run)
-        self._outbox.wake()
-        done.wait(5)
-
-    def _rebind(self, *, on: bool) -> None:
-        try:
-            (self._socket.bind if on else self._socket.unbind)(self.endpoint)
-        except zmq.ZMQError as error:
-            if error.errno not in {errno.ENOENT, errno.EADDRINUSE}:  # it is so already
-                self.counts["faults"] += 1
 
     def _serve(self) -> None:
         poller = zmq.Poller()
@@ -129,10 +101,6 @@ class Server:
                 ready = dict(poller.poll(1000))
                 self.turns += 1
                 ending = self._ending
-                with self._order_lock:
-                    orders, self._orders = self._orders, []
-                for order in orders:
-                    order()
                 for identity, reply in self._outbox.take(BATCH):
                     self._send(identity, reply)
                 if self._socket in ready and not ending:

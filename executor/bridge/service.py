@@ -30,7 +30,7 @@ from executor.clock import Clock
 from executor.control.desk import DOMAIN as CONTROL_DOMAIN
 from executor.control.desk import MAX_MESSAGE, Desk
 from executor.control.safe_mode import SafeModeFile
-from executor.control.switch import Stoppable, Switch
+from executor.control.switch import Parts, Stoppable, Switch
 from executor.errors import CordonError, RequestRefusedError
 from executor.keys import KeyStore
 from executor.metrics.figures import Endpoint, Figures
@@ -88,19 +88,19 @@ class Service:
                 config.capacity, self._journal, keep=config.keep_results, keep_bytes=config.keep_results_mib << 20
             )
             self._outbox = Outbox()
-            self.switch: Final = Switch(
+            context = self._context(resources)
+            parts = Parts(
                 executor=executor,
                 intake=self.intake,
                 outbox=self._outbox,
-                journal=self._journal,
                 audit=executor.audit,
+                doorkeeper=self._authenticator,
+                domain=BRIDGE_DOMAIN,
                 file=SafeModeFile(state),
-                ring=KeyStore(state, clock).ring,
-                clock=clock,
             )
-            safe = self.switch.restore()
+            self.switch: Final = Switch(parts, KeyStore(state, clock).ring, clock)
+            self.switch.restore()
             self._turns = (-1, -1)
-            context = self._context(resources)
             self._door = Door(self.intake, config.clients, clock, executor.engine)
             desk = Desk(self.switch, frozenset(operator.name for operator in config.operators), self.status)
             self.control: Final = Server(
@@ -122,9 +122,6 @@ class Service:
                 outbox=self._outbox,
             )
             resources.callback(self.bridge.close)
-            if safe:
-                self.bridge.listen(on=False)
-            self.switch.bridge = self.bridge
             self._workers = Workers(config.workers, self.intake, executor, self._outbox, clock, _Watcher(self))
             resources.callback(self._end_workers)
             self.figures.gauges(self.status)

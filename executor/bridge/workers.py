@@ -15,8 +15,8 @@ from executor.clock import Clock
 from executor.errors import AuditError, CordonError, RequestRefusedError
 from executor.outcome import Outcome
 
-PIECE: Final = 256 * 1024
-"""Bytes of one output message."""
+PIECE: Final = 32 * 1024
+"""Bytes of one output message: times the messages that may wait for a peer, 64 MiB for one that does not read."""
 STREAMS: Final = {1: "stdout", 2: "stderr"}
 
 

@@ -2,7 +2,8 @@
 
 A peer has proved by then that it holds the secret half of the key it shows; here it is decided whether that key is on
 the list of the socket's domain. The name on the list becomes the connection's User-Id: what a message says about its
-sender does not matter. Anything that is not exactly a CURVE request for a known domain is refused.
+sender does not matter. Anything that is not exactly a CURVE request for a known domain is refused (400). While a
+domain is shut everybody is sent away for now (300): the peer is disconnected without a word and tries again by itself.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Authenticator:
         if len(frames) != _FRAMES or frames[0] != VERSION or any(len(frame) > MAX_FRAME for frame in frames):
             return request, ""
         domain, mechanism, key = frames[2].decode("latin-1"), frames[5], frames[6]
-        if mechanism != b"CURVE" or domain in self._shut or len(key) != 32:
+        if mechanism != b"CURVE" or len(key) != 32:
             return request, ""
         return request, self._lists.get(domain, {}).get(z85.encode(key), "")
 
@@ -88,7 +89,9 @@ class Authenticator:
                 frames = self._socket.recv_multipart()
                 with self._lock:
                     request, name = self.judge(frames)
+                    later = bool(name) and frames[2].decode("latin-1") in self._shut
+                    name = "" if later else name
                     self._counts["accepted" if name else "refused"] += 1
-                status = (b"200", b"OK") if name else (b"400", b"not on the list")
+                status = (b"200", b"OK") if name else (b"300", b"not now") if later else (b"400", b"not on the list")
                 with contextlib.suppress(zmq.ZMQError):
                     self._socket.send_multipart([VERSION, request, *status, name.encode(), b""])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from executor.bridge import wire
@@ -37,49 +38,38 @@ class Stoppable(Protocol):
         """Go on."""
 
 
-class Listening(Protocol):
-    """The bridge's socket."""
+class Doorkeeper(Protocol):
+    """Who decides about new connections: `executor.bridge.zap.Authenticator`."""
 
-    def listen(self, *, on: bool) -> None:
-        """Take new connections, or refuse them."""
+    def shut(self, domain: str, *, closed: bool) -> None:
+        """Refuse every new connection of `domain`, or take them again."""
 
 
-class Ended(Protocol):
-    """The journal."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a stop reaches into."""
 
-    def ended(self, task_id: str) -> None:
-        """A task has ended."""
+    executor: Stoppable
+    intake: Intake
+    outbox: Outbox
+    audit: Recorder
+    doorkeeper: Doorkeeper
+    domain: str
+    """The bridge's ZAP domain."""
+    file: SafeModeFile
 
 
 class Switch:
     """The one place that stops and resumes. Thread-safe: one order after another."""
 
-    def __init__(
-        self,
-        *,
-        executor: Stoppable,
-        intake: Intake,
-        outbox: Outbox,
-        journal: Ended,
-        audit: Recorder,
-        file: SafeModeFile,
-        ring: Callable[[], KeyRing],
-        clock: Clock,
-    ) -> None:
-        """Wire the parts; `restore` has to be called before the bridge listens."""
-        self._executor = executor
-        self._intake = intake
-        self._outbox = outbox
-        self._journal = journal
-        self._audit = audit
-        self._file = file
+    def __init__(self, parts: Parts, ring: Callable[[], KeyRing], clock: Clock) -> None:
+        """`ring`: the keys as they are when asked. `restore` has to be called before the bridge listens."""
+        self._parts: Final = parts
         self._clock = clock
         self._permits = PermitOffice(ring, clock)
         self._lock = threading.Lock()
         self._recording: threading.Thread | None = None
         self._mode: SafeMode | None = None
-        self.bridge: Listening | None = None
-        """Set once the bridge is there."""
         self.last_scram_ns = 0
         """How long the last stop took, until everything stood."""
 
@@ -91,12 +81,13 @@ class Switch:
     def restore(self) -> bool:
         """Go back into safe mode where the state folder says so; whether it does. Raises `AuditError`."""
         with self._lock:
-            self._mode = self._file.read()
+            self._mode = self._parts.file.read()
             if self._mode is None:
                 return False
-            self._intake.set_mode("safe")
-            self._executor.pause()
-            self._audit.emit("control_event.SAFE_MODE", "cp20", data={"why": f"still since {self._mode.since}"})
+            self._parts.intake.set_mode("safe")
+            self._parts.doorkeeper.shut(self._parts.domain, closed=True)
+            self._parts.executor.pause()
+            self._parts.audit.emit("control_event.SAFE_MODE", "cp20", data={"why": f"still since {self._mode.since}"})
             return True
 
     def scram(self, by: str, why: str) -> dict[str, Any]:
@@ -106,13 +97,11 @@ class Switch:
             mode = SafeMode(rfc3339(self._clock.now_ns()), by, why[:MAX_WHY])
             self._mode = mode
             faults: list[str] = []
-            self._intake.set_mode("safe")
-            stopped = _tried(faults, self._executor.pause)
-            flushed = self._intake.flush()
-            _tried(faults, lambda: self._file.enter(mode))
-            if self.bridge is not None:
-                bridge = self.bridge
-                _tried(faults, lambda: bridge.listen(on=False))
+            self._parts.intake.set_mode("safe")
+            self._parts.doorkeeper.shut(self._parts.domain, closed=True)
+            stopped = _tried(faults, self._parts.executor.pause)
+            flushed = self._parts.intake.flush()
+            _tried(faults, lambda: self._parts.file.enter(mode))
             self._tell(flushed)
             self.last_scram_ns = self._clock.monotonic_ns() - begun
             _tried(faults, lambda: self._record_stop(mode, len(flushed)))
@@ -140,13 +129,12 @@ class Switch:
             mode = self._stopped()
             key = self._permits.check(order["nonce"], order["kid"], order["sig"], mode.since)
             self.wait_recorded()
-            self._audit.emit("control_event.RESUMED", key.holder, data={"cause": "signed", "kid": key.kid})
-            self._file.leave()
-            running = self._executor.resume()
+            self._parts.audit.emit("control_event.RESUMED", key.holder, data={"cause": "signed", "kid": key.kid})
+            self._parts.file.leave()
+            running = self._parts.executor.resume()
             self._mode = None
-            self._intake.set_mode("open")
-            if self.bridge is not None:
-                self.bridge.listen(on=True)
+            self._parts.intake.set_mode("open")
+            self._parts.doorkeeper.shut(self._parts.domain, closed=False)
         return {"by": key.holder, "running": list(running or ())}
 
     def wait_recorded(self) -> None:
@@ -163,12 +151,12 @@ class Switch:
         refusal = RequestRefusedError(503, FLUSHED, "everything was stopped; the task will not run")
         for task in flushed:
             reply = (wire.error(refusal, task_id=task.task_id),)
-            self._outbox.put(task.identity, reply)
+            self._parts.outbox.put(task.identity, reply)
 
     def _record_stop(self, mode: SafeMode, flushed: int) -> None:
         data = {"why": mode.why, "flushed": flushed}
-        self._audit.emit("control_event.SCRAM", mode.by, data=data)
-        self._audit.emit("control_event.SAFE_MODE", "cp20", data={"why": "scram"})
+        self._parts.audit.emit("control_event.SCRAM", mode.by, data=data)
+        self._parts.audit.emit("control_event.SAFE_MODE", "cp20", data={"why": "scram"})
 
     def _record_flushed(self, flushed: list[Task], before: threading.Thread | None) -> None:
         if before is not None:
@@ -182,12 +170,12 @@ class Switch:
         intent = task.intent
         submitted = {"digest": intent_digest(intent), "phase": intent.phase, "capabilities": list(intent.capabilities)}
         try:
-            turn_away(self._audit, intent.intent_id, task.owner, submitted, FLUSHED)
+            turn_away(self._parts.audit, intent.intent_id, task.owner, submitted, FLUSHED)
         except AuditError:
             return
         reply = (wire.error(RequestRefusedError(503, FLUSHED, "everything was stopped"), task_id=task.task_id),)
         try:
-            self._intake.end(task, reply)
+            self._parts.intake.end(task, reply)
         except OutsideError:
             return  # the journal's disk: the same
 

@@ -5,25 +5,29 @@ Its commands are words: `echo TEXT` writes, `wait NAME` holds until the test let
 
 from __future__ import annotations
 
+import io
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import pytest
 import zmq
 
 from executor.api import Engine, Request
+from executor.bridge import service as service_module
+from executor.bridge import wire
 from executor.bridge.client import BridgeClient
 from executor.bridge.config import Client, Config, Operator
 from executor.bridge.curve import CurvePair, make_pair
 from executor.bridge.service import Service
 from executor.clock import SystemClock
 from executor.control.client import ControlClient
+from executor.control.desk import Desk
 from executor.errors import GuestLostError
 from executor.intent import Command, Intent, Priority
 from executor.keys import KeyStore
@@ -53,10 +57,15 @@ class StandIn:
         self.halted = threading.Event()
         self.requests: list[Request] = []
         self._changed = threading.Condition()
+        self.closed = False
+        audit.emit("policy_event.LOADED", "cp16")
 
     def gate(self, name: str) -> threading.Event:
         """What `wait NAME` waits for."""
-        return self.gates.setdefault(name, threading.Event())
+        gate = self.gates.setdefault(name, threading.Event())
+        if self.closed:
+            gate.set()
+        return gate
 
     def wait_started(self, count: int) -> list[str]:
         """The intents that have begun, once there are `count`."""
@@ -95,12 +104,7 @@ class StandIn:
         for number, command in enumerate(intent.commands, 1):
             trail.emit("exec_event.STARTED", "cp20")
             word, text = command.argv[0], " ".join(command.argv[1:])
-            if word == "wait":
-                assert self.gate(text).wait(60)
-            if word == "break":
-                raise GuestLostError("the stand-in breaks")
-            if word == "crash":
-                raise ZeroDivisionError("secret words of a task")
+            self._act(word, text)
             written = f"{text}\n".encode()
             if observer and word == "echo":
                 observer.output(number, 1, written)
@@ -114,6 +118,14 @@ class StandIn:
             trail.emit(kind, actor)
         return self._outcome(intent, trail, "completed", (), tuple(results))
 
+    def _act(self, word: str, text: str) -> None:
+        if word == "wait":
+            assert self.gate(text).wait(60)
+        if word == "break":
+            raise GuestLostError("the stand-in breaks")
+        if word == "crash":
+            raise ZeroDivisionError("secret words of a task")
+
     def pause(self) -> Any:
         self.halted.set()
 
@@ -124,7 +136,8 @@ class StandIn:
         return {"machines": {"alive": 0, "idle": 0}}
 
     def close(self) -> None:
-        for gate in self.gates.values():
+        self.closed = True
+        for gate in list(self.gates.values()):
             gate.set()
 
     @staticmethod
@@ -157,7 +170,7 @@ class Stand:
     clients: tuple[str, ...] = ("cbo", "other")
     top_priority: Priority = Priority.CRITICAL
     keys: dict[str, CurvePair] = field(default_factory=dict)
-    log_path: Path | None = None
+    log: io.StringIO = field(default_factory=io.StringIO)
 
     def __post_init__(self) -> None:
         clock = SystemClock()
@@ -192,19 +205,34 @@ class Stand:
         self.audit = SvfLog.open(self.state / "logs" / "svf_audit", clock, signer=self.store.issuer())
         self.resources.callback(self.audit.close)
         self.executor = StandIn(self.audit)
-        stream = self.resources.enter_context((self.log_path or self.state / "service.log").open("a"))
         self.service = Service(
-            self.config(), self.executor, state=self.state, clock=clock, log=make_log("json", "info", stream)
+            self.config(), self.executor, state=self.state, clock=clock, log=make_log("json", "info", self.log)
         )
         self.resources.callback(self.service.close)
-        self.resources.callback(self.executor.close)
+        self.resources.callback(lambda: self.executor.close())  # noqa: PLW0108 - as it is then: `kill` replaces it
         return self
 
     def close(self) -> None:
         self.resources.close()
 
+    def kill(self) -> None:
+        """End as kill -9 would leave it: what runs is not waited for, and nothing more is written down."""
+        self.executor.close = lambda: None  # type: ignore[method-assign]  # nobody lets the tasks go
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(service_module, "END_S", 0.05)
+            self.close()
+
     def client(self, name: str = "cbo") -> BridgeClient:
         return BridgeClient(self.service.bridge.endpoint, server_key=self.keys["bridge"].public, pair=self.keys[name])
+
+    def lets_in(self, name: str = "cbo") -> bool:
+        """Whether a new connection with a listed key is let in."""
+        with Raw(self.service.bridge.endpoint, self.keys["bridge"].public, self.keys[name]) as peer:
+            return peer.ask(wire.header("hello", id="h"), seconds=0.7) is not None
+
+    def service_desk(self) -> Desk:
+        """A desk in front of this service's switch, without a socket."""
+        return Desk(self.service.switch, frozenset({"stop"}), self.service.status)
 
     def operator(self, name: str = "stop") -> ControlClient:
         return ControlClient(
@@ -227,16 +255,6 @@ def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
         if time.monotonic() > end:
             return False
         pause.wait(0.005)
-    return True
-
-
-def connects(endpoint: str) -> bool:
-    """Whether anybody listens at a tcp endpoint."""
-    host, port = endpoint.removeprefix("tcp://").rsplit(":", 1)
-    try:
-        socket.create_connection((host, int(port)), 2).close()
-    except OSError:
-        return False
     return True
 
 
@@ -263,7 +281,7 @@ class Raw:
         found: dict[str, Any] = json.loads(self.socket.recv_multipart()[0])
         return found
 
-    def __enter__(self) -> Raw:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,7 +14,7 @@ from executor.bridge.curve import CurvePair
 from executor.bridge.outcome_wire import unpack
 from executor.errors import OutsideError, RequestRefusedError
 from executor.intent import Priority
-from tests.bridge.stand import Raw, Stand, connects, eventually, intent
+from tests.bridge.stand import Raw, Stand, eventually, intent
 
 HELLO = wire.header("hello", id="h")
 
@@ -44,7 +44,9 @@ def test_output_comes_while_the_task_runs(stand: Stand) -> None:
     with stand.client() as client:
         made = intent("i-1")
         task = client.submit(
-            type(made)("i-1", "cbo", (type(made.commands[0])(("echo", "first")), type(made.commands[0])(("wait", "go"))))
+            type(made)(
+                "i-1", "cbo", (type(made.commands[0])(("echo", "first")), type(made.commands[0])(("wait", "go")))
+            )
         )
         assert next(task.output()).data == b"first\n"
         assert not task.outcome.done()
@@ -238,7 +240,7 @@ def test_broken_task_is_an_error_with_its_code_and_the_worker_goes_on(stand: Sta
         assert bug.value.reason == "cordon.bug"
         assert "secret" not in str(bug.value)
         assert client.submit(intent("i-3")).outcome.result(10).effect == "completed"
-    assert "secret" not in (stand.state / "service.log").read_text()
+    assert "secret" not in stand.log.getvalue()
 
 
 def test_result_is_fetched_over_a_new_connection_by_the_same_key_only(stand: Stand) -> None:
@@ -275,12 +277,14 @@ def test_future_of_a_task_that_a_new_executor_does_not_know_fails(tmp_path: Path
     try:
         task = client.submit(intent("i-1", "wait", "never"))
         stand.executor.wait_started(1)
-        stand.close()
+        killed = stand.executor
+        stand.kill()
         stand.listen = endpoint
         stand.open()
         with pytest.raises(RequestRefusedError, match="no task") as error:
             task.outcome.result(30)
         assert error.value.status == 404
+        killed.gate("never").set()
     finally:
         client.close()
         stand.close()
@@ -307,4 +311,4 @@ def test_closing_twice_is_silent_and_closing_fails_what_waits(stand: Stand) -> N
         task.outcome.result(1)
     stand.executor.gate("go").set()
     assert eventually(lambda: stand.service.intake.statistics()["ended"] == 1)
-    assert connects(stand.service.bridge.endpoint)
+    assert stand.lets_in()

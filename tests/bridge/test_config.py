@@ -23,13 +23,16 @@ def test_commented_default_holds_the_defaults() -> None:
     """What deploy/cordon.toml spells out is what is taken when nothing is."""
     spelled = config.parse(DEFAULT, "cordon.toml")
     left_out = config.parse(MINIMAL, "minimal")
-    assert config.Config(
-        **{
-            **{name: getattr(spelled, name) for name in config.Config.__dataclass_fields__},
-            "bridge_key": left_out.bridge_key,
-            "control_key": left_out.control_key,
-        }
-    ) == left_out
+    assert (
+        config.Config(
+            **{
+                **{name: getattr(spelled, name) for name in config.Config.__dataclass_fields__},
+                "bridge_key": left_out.bridge_key,
+                "control_key": left_out.control_key,
+            }
+        )
+        == left_out
+    )
 
 
 def test_commented_examples_are_good_when_uncommented() -> None:
