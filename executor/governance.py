@@ -46,6 +46,8 @@ INPUT_BYTES: Final = 48 * 1024
 NS: Final = 1_000_000_000
 DEFAULT_TTL_S: Final = 60
 """Seconds a lease lives when the decision does not say (a drill that overrides a denial)."""
+LEASE_MARGIN_S: Final = 30
+"""How much longer than its task may run a lease is asked for: getting a machine counts too. Policy grants it or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +281,7 @@ class Governance:
             budget=facts.Budget(self._budget.balance(intent.requester, self._clock.now_ns())),
             active_leases=tuple(self._held.values()),
             host=self._host(),
+            lease=facts.LeaseAsk(ttl_s=max(DEFAULT_TTL_S, intent.limits.wallclock_timeout_s + LEASE_MARGIN_S)),
         )
 
 
