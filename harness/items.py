@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import pytest
 
+from executor.api import Executor
 from executor.errors import OutsideError
 from harness import allure_record, records
 from harness.drill_session import DrillSession
 from harness.errors import Place, Problem, ScenarioError
 from harness.explain import explain
 from harness.judge import Judgement, judge
-from harness.runs import Run, perform, plans
+from harness.runs import Plan, Run, own_part, perform, plans
 from harness.scenario import Scenario, parse_file
 
 SESSION: Final = pytest.StashKey[DrillSession]()
@@ -59,6 +60,8 @@ class ScenarioItem(pytest.Item):
     def __init__(self, *, scenario: Scenario, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.scenario = scenario
+        self._made_runs = True
+        """Whether its runs are its own to account for: a batch's belong to the member that ran first."""
         for name in marks_of(scenario):
             self.add_marker(name)
         if scenario.breakout:
@@ -83,7 +86,13 @@ class ScenarioItem(pytest.Item):
         listed = self.scenario.unmeasured.get(session.running_engine, "") if judgement.ruling == "UNMEASURED" else ""
         seconds = time.monotonic() - started
         self.stash[RECORD] = records.of(
-            self.scenario, runs, judgement, listed=listed, seconds=seconds, facts=session.facts(), writes=writes
+            self.scenario,
+            runs if self._made_runs else (),
+            judgement,
+            listed=listed,
+            seconds=seconds,
+            facts=session.facts(),
+            writes=writes,
         )
         message = "" if judgement.good else explain(self.scenario, runs, judgement)
         allure_record.attach(runs, judgement, message)
@@ -98,10 +107,21 @@ class ScenarioItem(pytest.Item):
                 executor = session.executor()
                 reason = self.scenario.unmeasured.get(executor.engine, "")
             if not reason:
-                return tuple(perform(plan, executor, session.watch()) for plan in wanted)
+                return tuple(own_part(run, self.scenario) for run in self._performed(session, executor, wanted))
         except OutsideError as error:
             reason = f"{error.code}: {error}"
         return (Run(wanted[0], None, reason),)
+
+    def _performed(self, session: DrillSession, executor: Executor, wanted: tuple[Plan, ...]) -> tuple[Run, ...]:
+        """The runs made now, or for a member of a batch those its first member made in this process."""
+        member = self.scenario.member
+        if member is None:
+            return tuple(perform(plan, executor, session.watch()) for plan in wanted)
+        if member.batch in session.shared_runs:
+            self._made_runs = False
+        else:
+            session.shared_runs[member.batch] = tuple(perform(plan, executor, session.watch()) for plan in wanted)
+        return session.shared_runs[member.batch]
 
     @staticmethod
     def _conclude(judgement: Judgement, listed: str, message: str) -> None:

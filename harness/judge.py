@@ -26,7 +26,7 @@ from typing import Any, Final, Literal
 
 from executor import weaken
 from executor.outcome import Outcome
-from harness import agreement, comparison, trail
+from harness import agreement, batch, comparison, trail
 from harness.probe import refusal_seen, says_escaped
 from harness.runs import Role, Run
 from harness.scenario import Scenario
@@ -78,10 +78,15 @@ def findings_of(scenario: Scenario, run: Run) -> list[Finding]:
     if outcome is None:
         return [*found, Finding(role, "unmeasured", run.unmeasured or "no outcome and no reason")]
     expect = run.plan.expect
+    if scenario.member and run.whole:
+        lost = [Finding(role, "agreement", text) for text in batch.complaints(run.whole, scenario.member)]
+        if lost and outcome is run.whole:
+            return [*found, *lost]  # nothing in it is this probe's own
+        found += lost
     if outcome.effect == "aborted" != expect.effect and not any(map(_began, outcome.events)):
         return [*found, Finding(role, "unmeasured", f"{', '.join(outcome.reasons)}: {outcome.message}")]
     if not is_host_weakened(run):
-        found += [Finding(role, "agreement", text) for text in agreement.complaints(outcome)]
+        found += [Finding(role, "agreement", text) for text in agreement.complaints(run.whole or outcome)]
         found += [Finding(role, "order", text) for text in trail.order_faults(outcome)]
     found += [Finding(role, "weaken", text) for text in _weaken_declared(run, outcome)]
     found += [Finding(role, "expectation", text) for text in comparison.differences(expect, outcome)]

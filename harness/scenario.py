@@ -179,9 +179,11 @@ class Checker:
         self.found: list[Problem] = []
 
     def add(self, path: tuple[str | int, ...], message: str) -> None:
+        """One mistake at its place."""
         self.found.append(Problem(self._document.place_of(path), path_text(path), message))
 
     def expectations(self, raw: dict[str, Any]) -> None:
+        """What is expected of the runs must be possible."""
         controls = raw.get("controls", {})
         places: list[tuple[tuple[str, ...], dict[str, Any]]] = [(("expect",), raw["expect"])]
         places += [(("controls", name, "expect"), controls[name]["expect"]) for name in controls]
@@ -230,6 +232,7 @@ class Checker:
             )
 
     def intent(self, raw: dict[str, Any], folder: Path) -> Intent | None:
+        """The intent by the executor's own parser."""
         data = {**raw, "intent_id": "drill"}
         if "files" in raw:
             data["files"] = self._sources(raw["files"], ("intent", "files"), folder)
@@ -240,6 +243,7 @@ class Checker:
             return None
 
     def commands(self, raw: dict[str, Any], path: tuple[str, ...]) -> tuple[Command, ...] | None:
+        """The commands at `path` by the executor's own parser."""
         for name in path:
             raw = raw[name]
         where = path_text(path)
@@ -250,6 +254,7 @@ class Checker:
             return None
 
     def twin(self, raw: dict[str, Any], folder: Path) -> Twin | None:
+        """The harmless twin, where there is one."""
         path = ("controls", "twin")
         twin = raw.get("controls", {}).get("twin")
         if twin is None:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
 
 from harness import schema
 from harness.errors import Problem
@@ -24,14 +25,22 @@ _KINDS: Final = {
 
 
 @cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(schema.load())
+def _validator(name: str) -> Draft202012Validator:
+    """The validator of a published schema; a schema may refer to the others by file name."""
+    shared = Resource.from_contents(schema.load(schema.SCENARIO))
+    return Draft202012Validator(schema.load(name), registry=Registry().with_resource(schema.SCENARIO, shared))
+
+
+def _schema_of(value: Any) -> str:
+    """The schema a document is judged by: by its own word, and for one without a known word that of scenarios."""
+    batches = schema.load(schema.BREAKOUTS)["properties"]["schema"]["const"]
+    return schema.BREAKOUTS if isinstance(value, dict) and value.get("schema") == batches else schema.SCENARIO
 
 
 def problems(document: Document) -> list[Problem]:
     """Every way in which `document` breaks the schema; empty when it fits."""
     found: list[Problem] = []
-    for error in _validator().iter_errors(document.value):
+    for error in _validator(_schema_of(document.value)).iter_errors(document.value):
         found += _reword(error, document)
     return sorted(set(found), key=lambda problem: problem.place)
 

@@ -8,6 +8,8 @@ from importlib.resources import files
 from typing import Any, Final
 
 SCENARIO: Final = "scenario.schema.json"
+BREAKOUTS: Final = "breakouts.schema.json"
+"""Batches of break-out attempts; it refers to the other."""
 
 
 def text(name: str = SCENARIO) -> str:

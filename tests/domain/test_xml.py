@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_by_default_there_are_two_disks_and_one_channel_and_nothing_else() -> No
     ],
     ids=["console", "card"],
 )
-def test_each_granted_device_adds_exactly_itself(change: dict[str, object], extra: str) -> None:
+def test_each_granted_device_adds_exactly_itself(change: dict[str, Any], extra: str) -> None:
     """One field, one device."""
     assert sorted(devices(replace(SPEC, **change))) == sorted([*DEVICES, extra])
 

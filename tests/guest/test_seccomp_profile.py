@@ -100,11 +100,11 @@ def verdicts(call: str, args: tuple[int, ...] = (0,) * 6) -> Iterator[tuple[str,
 
 
 def holds(condition: dict[str, Any], args: tuple[int, ...]) -> bool:
-    value, against = args[condition["index"]], condition["value"]
+    value, against = args[condition["index"]], int(condition["value"])
     operation = condition["op"].removeprefix("SCMP_CMP_")
     if operation == "MASKED_EQ":
-        return value & against == condition["valueTwo"]
-    return {"EQ": value == against, "GT": value > against}[operation]
+        return bool(value & against == int(condition["valueTwo"]))
+    return bool({"EQ": value == against, "GT": value > against}[operation])
 
 
 def verdict(call: str, *args: int) -> tuple[str, int | None]:
@@ -151,6 +151,10 @@ def test_kernel_primitives_kill(call: str) -> None:
         ("ioctl", (0, 0x5401), ("SCMP_ACT_ALLOW", None)),
         ("ioctl", (0, 0x5412), ("SCMP_ACT_ERRNO", 1)),
         ("ioctl", (0, 0x100005412), ("SCMP_ACT_ERRNO", 1)),
+        *(("ioctl", (0, denied), ("SCMP_ACT_ERRNO", 1)) for denied in (0x541C, 0x40086602, 0x401C5820)),
+        *(("ioctl", (0, 0x401C5820 ^ 1 << bit), ("SCMP_ACT_ALLOW", None)) for bit in range(32)),
+        *(("ioctl", (0, 0x40086602 ^ 1 << bit), ("SCMP_ACT_ALLOW", None)) for bit in range(32)),
+        ("ioctl", (0, 0x801C581F), ("SCMP_ACT_ALLOW", None)),
         ("mknod", (0, 0o010644), ("SCMP_ACT_ALLOW", None)),
         ("mknod", (0, 0o020644), ("SCMP_ACT_ERRNO", 1)),
         ("mknodat", (0, 0, 0o060644), ("SCMP_ACT_ERRNO", 1)),

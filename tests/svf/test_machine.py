@@ -136,8 +136,10 @@ def test_fault_says_where_and_what_would_be_allowed() -> None:
     seen = [name for name in EXECUTED if name != "vm_event.ACQUIRED"]
     faults = machine.check_trace(events(seen), complete=True)
     assert [str(fault) for fault in faults] == [
-        "intent i1: rollback_event.CREATED (seq 13) cannot come in state booted; "
-        "allowed there: exec_event.ABORTED, vm_event.ACQUIRED"
+        (
+            "intent i1: rollback_event.CREATED (seq 13) cannot come in state booted; "
+            "allowed there: exec_event.ABORTED, vm_event.ACQUIRED"
+        )
     ]
 
 
