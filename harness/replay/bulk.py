@@ -20,6 +20,8 @@ from executor.policy import OpaServer, find_opa, load_bundle
 from executor.policy.client import UnixOpaClient
 from executor.policy.decision import MalformedDecisionError, parse_decision
 from executor.policy.schema import InputSchema
+from harness.policydir import OpaTool
+from harness.replay.brief import denials_stand_alone
 
 BATCH_DEADLINE_S: Final = 120.0
 """For one batch; measured: 500 rows in under a second."""
@@ -27,6 +29,10 @@ ROW_DEADLINE_S: Final = 10.0
 """For one row asked alone, because its batch failed."""
 RULE: Final = Path(__file__).with_name("bulk.rego")
 PACKAGE: Final = "cordon/replay_bulk"
+
+KEYS: Final = frozenset({"allow", "reasons", "grants", "obligations", "risk", "policy_digest"})
+"""Of a decision, DESIGN 5.1; one with others, or without one of them, is none."""
+BRIEF_KEYS: Final = frozenset({"allow", "reasons"})
 
 Answer = dict[str, Any]
 """A decision as OPA gives it (DESIGN 5.1), or `malformed(cause)`."""
@@ -50,6 +56,11 @@ def check_shape(answer: Answer) -> Answer:
     return answer
 
 
+def is_brief(answer: Answer) -> bool:
+    """Whether this is a denial with its reasons alone."""
+    return answer.keys() == BRIEF_KEYS
+
+
 class BulkDecider:
     """One OPA with the policies of one directory. One thread at a time."""
 
@@ -64,14 +75,20 @@ class BulkDecider:
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / path).write_bytes(content)
             self._server = OpaServer(find_opa(), load_bundle(root), clock=clock or SystemClock())
+            # Asked of the copy: the directory itself may be an archive.
+            self.brief: Final = denials_stand_alone(root, OpaTool(find_opa()))
         self._server.start()
         self._client = UnixOpaClient(self._server.socket, timeout_s=BATCH_DEADLINE_S)
         self._single = UnixOpaClient(self._server.socket, timeout_s=ROW_DEADLINE_S)
 
-    def answers(self, inputs: Sequence[Mapping[str, Any]]) -> list[Answer]:
-        """One answer for each input, in order. Raises `OutsideError` when OPA is gone."""
+    def answers(self, inputs: Sequence[Mapping[str, Any]], *, brief: bool = False) -> list[Answer]:
+        """One answer for each input, in order; with `brief`, denials may hold reasons only (where `self.brief`).
+
+        Raises `OutsideError` when OPA is gone.
+        """
+        rule = "brief_answers" if brief and self.brief else "answers"
         fits = [self._fits(document) for document in inputs]
-        asked = iter(self._ask([document for document, good in zip(inputs, fits, strict=True) if good]))
+        asked = iter(self._ask([document for document, good in zip(inputs, fits, strict=True) if good], rule))
         return [next(asked) if good else malformed("input_invalid") for good in fits]
 
     def close(self) -> None:
@@ -93,13 +110,13 @@ class BulkDecider:
             return False
         return True
 
-    def _ask(self, inputs: Sequence[Mapping[str, Any]]) -> list[Answer]:
+    def _ask(self, inputs: Sequence[Mapping[str, Any]], rule: str) -> list[Answer]:
         """Answers of one request; halves of the batch one after the other when it fails as a whole."""
         if not inputs:
             return []
         client = self._single if len(inputs) == 1 else self._client
         try:
-            body = client.query_rule({"rows": list(inputs)}, PACKAGE, "answers")
+            body = client.query_rule({"rows": list(inputs)}, PACKAGE, rule)
             rows = body["result"]
         except requests.Timeout:
             cause = "timeout"
@@ -114,7 +131,7 @@ class BulkDecider:
         if len(inputs) == 1:
             return [malformed(cause)]
         middle = len(inputs) // 2
-        return [*self._ask(inputs[:middle]), *self._ask(inputs[middle:])]
+        return [*self._ask(inputs[:middle], rule), *self._ask(inputs[middle:], rule)]
 
 
 def _only(row: list[Answer]) -> Answer:
@@ -122,7 +139,12 @@ def _only(row: list[Answer]) -> Answer:
     if not row:
         return malformed("undefined")
     answer = row[0]
-    shaped = isinstance(answer, dict) and isinstance(answer.get("allow"), bool) and _coded(answer.get("reasons"))
+    shaped = (
+        isinstance(answer, dict)
+        and (answer.keys() == KEYS or (answer.keys() == BRIEF_KEYS and not answer["allow"]))
+        and isinstance(answer["allow"], bool)
+        and _coded(answer["reasons"])
+    )
     return answer if shaped else malformed("garbage")
 
 

@@ -15,9 +15,9 @@ from queue import SimpleQueue
 from typing import Final
 
 from executor.errors import InvalidInputError
-from harness.replay.bulk import Answer, BulkDecider, check_shape
+from harness.replay.bulk import Answer, BulkDecider, check_shape, is_brief
 from harness.replay.records import Intake, Row, read_rows
-from harness.replay.tally import Tally, compare
+from harness.replay.tally import SECTIONS, Tally, compare
 
 BATCH: Final = 500
 """Rows in one question to OPA: large enough that its overhead vanishes, small enough (2 MB) to hold several."""
@@ -57,15 +57,20 @@ def replay(
     *,
     baseline: Path | None = None,
     jobs: int,
+    changes: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Replay:
-    """Ask `against` everything recorded in `names`; compare with the recording, or with `baseline` if given."""
+    """Ask `against` everything recorded in `names`; compare with the recording, or with `baseline` if given.
+
+    Verdicts and reasons are compared always, what is owed and granted only where something is allowed, since of a
+    denial nothing else is carried out. With `changes` everything is compared of every decision, at twice the cost.
+    """
     begin = time.monotonic()
     intake, tally = Intake(), Tally()
     with ExitStack() as stack:
         pairs = [_Pair(stack, against, baseline) for _ in range(jobs)]
         pool = stack.enter_context(ThreadPoolExecutor(jobs))
-        for rows, answers in _decided(read_rows(names, intake), pairs, pool):
+        for rows, answers in _decided(read_rows(names, intake), pairs, pool, brief=not changes):
             for row, (before, after) in zip(rows, answers, strict=True):
                 tally.add(row, before, after)
             if progress is not None:
@@ -79,7 +84,7 @@ _Answered = list[tuple[Answer, Answer]]
 
 
 def _decided(
-    rows: Iterable[Row], pairs: Sequence[_Pair], pool: ThreadPoolExecutor
+    rows: Iterable[Row], pairs: Sequence[_Pair], pool: ThreadPoolExecutor, *, brief: bool
 ) -> Iterator[tuple[list[Row], _Answered]]:
     """Batches with their answers, in the order of the log; at most `AHEAD` wait for each worker."""
     free: SimpleQueue[_Pair] = SimpleQueue()
@@ -89,7 +94,7 @@ def _decided(
     def decide(batch: list[Row]) -> _Answered:
         pair = free.get()
         try:
-            return _ask(pair, batch)
+            return _ask(pair, batch, brief=brief)
         finally:
             free.put(pair)
 
@@ -109,19 +114,24 @@ def _decided(
             future.cancel()
 
 
-def _ask(pair: _Pair, batch: list[Row]) -> _Answered:
+def _ask(pair: _Pair, batch: list[Row], *, brief: bool) -> _Answered:
     inputs = [row.input for row in batch]
-    before = pair.baseline.answers(inputs) if pair.baseline else [_recorded(row) for row in batch]
-    after = pair.against.answers(inputs)
-    return [(old, _sure(old, new)) for old, new in zip(before, after, strict=True)]
+    before = pair.baseline.answers(inputs, brief=brief) if pair.baseline else [_recorded(row) for row in batch]
+    after = pair.against.answers(inputs, brief=brief)
+    differing = [number for number in range(len(batch)) if compare(before[number], after[number])]
+    if brief and differing:  # what is reported is looked at whole
+        whole = pair.against.answers([inputs[number] for number in differing])
+        for number, answer in zip(differing, whole, strict=True):
+            after[number] = answer
+    for number, (old, new) in enumerate(zip(before, after, strict=True)):
+        # What equals a whole decision that was taken is shaped like one; the rest has to be checked.
+        known = compare(old, new) is None and old.keys() >= set(SECTIONS)
+        if not known and not is_brief(new) and new.get("verdict") != "malformed":
+            after[number] = check_shape(new)
+    return list(zip(before, after, strict=True))
 
 
 def _recorded(row: Row) -> Answer:
     if row.decision is None:
         raise InvalidInputError(f"{row.where}: only an input is recorded here; name what to compare with: --baseline")
     return row.decision
-
-
-def _sure(before: Answer, after: Answer) -> Answer:
-    """`after`, its whole shape checked where it differs: what equals a decision that was taken is shaped like one."""
-    return after if compare(before, after) is None or after.get("verdict") == "malformed" else check_shape(after)

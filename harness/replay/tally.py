@@ -89,7 +89,7 @@ class Tally:
 def compare(before: Answer, after: Answer) -> tuple[Direction, tuple[str, ...]] | None:
     """How the second answer differs from the first; None when it does not. The digest always differs and is left out.
 
-    A section the recording does not have (a log with verdicts only) is not compared.
+    A section either side does not have (a log with verdicts only, a brief denial) is not compared.
     """
     old, new = codes_of(before), codes_of(after)
     if before["allow"] != after["allow"]:
@@ -97,7 +97,7 @@ def compare(before: Answer, after: Answer) -> tuple[Direction, tuple[str, ...]] 
     if old != new and "reasons" in before:
         gone, come = sorted(set(old) - set(new)), sorted(set(new) - set(old))
         return "changed", (*(f"-{code}" for code in gone), *(f"+{code}" for code in come))
-    sections = tuple(name for name in SECTIONS if name in before and _section(before, name) != _section(after, name))
+    sections = tuple(name for name in SECTIONS if name in before and name in after and not _same(before, after, name))
     return ("changed", sections) if sections else None
 
 
@@ -108,11 +108,17 @@ def codes_of(answer: Answer) -> tuple[str, ...]:
     return tuple(sorted({str(one.get("code", "?")) if isinstance(one, dict) else str(one) for one in found}))
 
 
-def _section(answer: Answer, name: str) -> Any:
-    value = answer.get(name)
-    if name in ("reasons", "grants") and isinstance(value, list):
-        return sorted(value, key=lambda item: json.dumps(item, sort_keys=True))
-    return value
+def _same(before: Answer, after: Answer, name: str) -> bool:
+    old, new = before[name], after[name]
+    if old == new:
+        return True
+    if name not in ("reasons", "grants") or not isinstance(old, list) or not isinstance(new, list):
+        return False
+    return _in_order(old) == _in_order(new)  # sets, which the record may hold in another order
+
+
+def _in_order(items: list[Any]) -> list[Any]:
+    return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
 
 
 def asks(document: dict[str, Any]) -> str:

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from executor.intent import Intent
-from executor.policy import Budget, DecisionRequest, Facts, Host, Review, default_policies_dir
+from executor.policy import Budget, DecisionRequest, Facts, Host, Review, default_policies_dir, find_opa
+from harness.policydir import OpaTool
 from harness.replay.bulk import Answer, BulkDecider
 
 Json = dict[str, Any]
@@ -43,6 +44,12 @@ def write_log(path: Path, documents: Iterable[Json], answers: Iterable[Answer]) 
     pairs = zip(documents, answers, strict=True)
     path.write_text("".join(event({"input": one, "decision": answer}) for one, answer in pairs), "utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def opa() -> OpaTool:
+    """The OPA program."""
+    return OpaTool(find_opa())
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ import pytest
 
 from executor.errors import InvalidInputError
 from executor.policy import PolicyEngine
-from harness.policydir import materialize
+from harness.policydir import OpaTool, materialize
+from harness.replay.brief import denials_stand_alone
 from harness.replay.bulk import Answer, BulkDecider
 from harness.replay.records import Intake, read_rows
 from harness.replay.run import BATCH, replay
@@ -121,8 +122,8 @@ def test_undefined_failing_and_unfit_answers_are_malformed(tmp_path: Path, polic
     assert words.count("decision := {") == 1
     rego.write_text(
         words.replace("decision := {", 'decision := 1 if input.intent.id == "intent-1"\n\ndecision := {')
-        .replace('"allow": allow,', '"allow": allow,\n\t"known": input.intent.id != "intent-2",')
-        .replace('input.intent.id != "intent-2"', '1 / (2 - count(split(input.intent.id, "2")))'),
+        # Undefined for intent-2: a division by zero.
+        .replace('"score": risk.score', '"score": risk.score + (0 / (2 - count(split(input.intent.id, "2"))))'),
         "utf-8",
     )
     unfit = {**document(3), "surprise": True}
@@ -136,14 +137,43 @@ def test_undefined_failing_and_unfit_answers_are_malformed(tmp_path: Path, polic
 
 
 def test_a_misshapen_allow_is_no_allow(tmp_path: Path, recorded: Decided, policies: Path) -> None:
-    """An answer the executor would not take for a decision is not reported as newly allowed."""
+    """An answer the executor would not take for a decision allows nothing, neither newly nor still."""
     copy = Path(shutil.copytree(policies, tmp_path / "misshapen"))
     rego = copy / "cordon/decision.rego"
     rego.write_text(rego.read_text("utf-8").replace('"allow": allow,', '"allow": true,\n\t"extra": 1,'), "utf-8")
-    documents = [document(1, requester="nobody")]
-    result = replay([str(write_log(tmp_path / "log.jsonl", documents, recorded(documents)))], copy, jobs=1)
-    assert [(g.direction, g.codes) for g in result.tally.ordered("newly-allowed")] == []
-    assert result.tally.malformed == 1
+    documents = [document(1, requester="nobody"), document(2)]
+    log = str(write_log(tmp_path / "log.jsonl", documents, recorded(documents)))
+    for changes in (False, True):
+        result = replay([log], copy, jobs=1, changes=changes)
+        flips = [g for g in result.tally.ordered() if g.direction != "changed"]
+        assert [(g.direction, g.codes, g.example.intent_id) for g in flips] == [
+            ("newly-denied", ("policy.garbage",), "intent-2")
+        ]
+        assert result.tally.malformed == (2 if changes else 1)
+
+
+def test_brief_denials_are_taken_only_where_they_mean_the_same(tmp_path: Path, policies: Path, opa: OpaTool) -> None:
+    """Where the decision's reasons are another rule's, denials are asked whole."""
+    assert denials_stand_alone(policies, opa)
+    copy = Path(shutil.copytree(policies, tmp_path / "other"))
+    rego = copy / "cordon/decision.rego"
+    rego.write_text(rego.read_text("utf-8").replace('"reasons": reasons,', '"reasons": reasons | set(),'), "utf-8")
+    assert not denials_stand_alone(copy, opa)
+
+
+def test_what_a_denial_would_have_owed_is_compared_on_request(
+    tmp_path: Path, recorded: Decided, changed: Changed
+) -> None:
+    """A denied request's obligations are carried out by nobody: they are compared with `changes` only."""
+    documents = [document(1, capabilities=["base:execute", "dev:python", "dev:gpu"])]
+    log = write_log(tmp_path / "log.jsonl", documents, recorded(documents))
+
+    def edit(matrix: Any) -> None:
+        matrix["capabilities"]["dev:python"]["atp"] += 1
+
+    against = changed(edit)
+    counts = [replay([str(log)], against, jobs=1, changes=changes).tally.directions for changes in (False, True)]
+    assert [dict(count) for count in counts] == [{}, {"changed": 1}]
 
 
 def test_every_kind_of_line(tmp_path: Path) -> None:
