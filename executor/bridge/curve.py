@@ -53,6 +53,7 @@ def make_pair(state: Path, name: str) -> CurvePair:
     if not NAME.fullmatch(name):
         raise InvalidInputError(f"{name!r}: a name is letters, digits, dot, dash and underscore, at most 64")
     folder = state / FOLDER
+    atomic.make_private_folder(folder.parent)
     atomic.make_private_folder(folder)
     secret, public = folder / f"{name}.key", folder / f"{name}.pub"
     with atomic.exclusive(folder / "lock"):

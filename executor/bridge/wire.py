@@ -17,7 +17,7 @@ Replies:   welcome {id, requester, engine} - accepted {id, task, ahead} - event 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, Final
 
 from executor import canonical
@@ -33,6 +33,12 @@ MAX_PAYLOAD: Final = 16 * 1024 * 1024
 MAX_ID: Final = 64
 MAX_ATTACH: Final = 1000
 MAX_APPROVALS: Final = 16
+_ALWAYS: Final = frozenset({"intent_id", "requester", "priority", "commands", "files"})
+_DEFAULTS: Final[Mapping[str, Any]] = {
+    field.name: field.default if field.default_factory is MISSING else field.default_factory()
+    for field in fields(Intent)
+    if field.name not in _ALWAYS
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +126,26 @@ def submit(request_id: str, intent: Intent, approvals: Sequence[str], *, stream:
 
 
 def intent_json(intent: Intent) -> dict[str, Any]:
-    """`intent` as the header holds it: every field, its files by size only."""
-    raw = asdict(replace(intent, files=(), env={}))
-    raw["env"] = dict(intent.env)
-    raw["priority"] = intent.priority.name
-    raw["files"] = [{"path": file.path, "mode": file.mode, "size": len(file.content)} for file in intent.files]
+    """`intent` as the header holds it: what differs from the defaults (half the time at the door), files by size."""
+    raw: dict[str, Any] = {
+        "intent_id": intent.intent_id,
+        "requester": intent.requester,
+        "priority": intent.priority.name,
+        "commands": [{"argv": list(command.argv), "cwd": command.cwd} for command in intent.commands],
+    }
+    for name, default in _DEFAULTS.items():
+        value = getattr(intent, name)
+        if value != default:
+            raw[name] = _plain_value(value)
+    if intent.files:
+        raw["files"] = [{"path": file.path, "mode": file.mode, "size": len(file.content)} for file in intent.files]
     return raw
+
+
+def _plain_value(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _parse(raw: dict[str, Any], payload: bytes) -> Message:
@@ -172,8 +192,9 @@ def _texts(value: Any, where: str, most: int) -> tuple[str, ...]:
 def _intent(raw: Any, payload: bytes) -> Intent:
     if not isinstance(raw, dict):
         raise InvalidInputError("intent: expected a mapping")
-    files = raw.pop("files", [])
-    return replace(Intent.parse(raw), files=_files(files, payload))
+    files = _files(raw.pop("files", []), payload)
+    intent = Intent.parse(raw)
+    return replace(intent, files=files) if files else intent
 
 
 def _files(raw: Any, payload: bytes) -> tuple[FileIn, ...]:
