@@ -38,7 +38,6 @@ _PREFIX: Final = "opa-"
 _GO: Final = {
     "GOMEMLIMIT": "512MiB",  # in use: 60 MiB
     "GOGC": "400",  # a small heap is collected too often at the default: 10 % of a decision's time
-    "GOMAXPROCS": str(max(1, (os.cpu_count() or 1) // 2)),  # leaves room for those who ask
 }
 """Go's runtime in OPA."""
 _numbers: Final = itertools.count()

@@ -13,6 +13,7 @@ import pytest
 
 from executor.errors import PolicyUnavailableError
 from executor.policy import DecisionRequest, PolicyEngine, Verification, load_bundle, sign_bundle, write_bundle
+from executor.policy.__main__ import main
 
 KEY = "a secret of these tests, thirty-two bytes and more"
 
@@ -161,3 +162,17 @@ def test_an_altered_bundle_is_refused(tmp_path: Path, opa: Path, policies: Path,
     assert load_bundle(target).signed
     with pytest.raises(PolicyUnavailableError, match="digest mismatch"):
         PolicyEngine(target, verification=Verification(key, "HS256"))
+
+
+def test_packed_from_the_command_line(
+    tmp_path: Path, policies: Path, key: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`python -m executor.policy pack` makes what the engine takes and says its digest; a mistake is one line."""
+    target = tmp_path / "b.tar.gz"
+    assert main(["pack", str(policies), str(target), "--sign-with", str(key), "--alg", "HS256"]) == 0
+    digest = load_bundle(policies).digest
+    assert capsys.readouterr().out == f"{target}: {digest} signed\n"
+    with PolicyEngine(target, verification=Verification(key, "HS256")) as engine:
+        assert engine.digest == digest
+    assert main(["pack", str(tmp_path / "nowhere"), str(target)]) == 1
+    assert capsys.readouterr().err.startswith("cordon: error: no policies at")

@@ -85,7 +85,7 @@ def denylist(policies: Path) -> list[str]:
 
 
 def test_three_readings_of_the_denylist_agree(tmp_path: Path, opa: Path, policies: Path, denylist: list[str]) -> None:
-    """For every path: the one glob that the policy asks, the entries one by one, and a reading in Python say the same."""
+    """For every path: the one glob the policy asks, the entries one by one, and a reading in Python agree."""
     tried = paths(denylist)
     (tmp_path / "module.rego").write_text(
         "package globs\n\nimport rego.v1\n\ntogether := [p | some p in input; data.cordon.rules.paths.denied(p)]\n\n"
