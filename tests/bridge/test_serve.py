@@ -22,10 +22,10 @@ from typing import Any
 import pytest
 
 from executor.bridge.curve import CurvePair, make_pair
+from executor.clock import SystemClock
 from executor.control.client import ControlClient
 from executor.domain.rundir import processes_of
 from executor.keys import KeyStore
-from executor.clock import SystemClock
 from executor.svf import read
 from executor.svf.machine import check_trace, match_trail
 from tests.bridge.stand import eventually
@@ -41,7 +41,9 @@ class Served:
 
     def __init__(self, folder: Path) -> None:
         self.state = folder / "state"
-        self.runtime = Path(os.environ.get("CORDON_RUNTIME", "/var/lib/cordon/run")).with_name(f"q{os.getpid() % 10000}")
+        self.runtime = Path(os.environ.get("CORDON_RUNTIME", "/var/lib/cordon/run")).with_name(
+            f"q{os.getpid() % 10000}"
+        )
         self.state.mkdir(mode=0o700)
         self.ports = [free_port() for _ in range(3)]
         pairs: dict[str, CurvePair] = {
@@ -123,9 +125,7 @@ class Served:
 
     def operator(self) -> ControlClient:
         """A connection to its control socket."""
-        return ControlClient(
-            f"tcp://127.0.0.1:{self.ports[1]}", server_key=self.control_key, pair=self.operator_pair
-        )
+        return ControlClient(f"tcp://127.0.0.1:{self.ports[1]}", server_key=self.control_key, pair=self.operator_pair)
 
     def events(self) -> list[Any]:
         """The audit trail."""
@@ -179,29 +179,34 @@ def served(tmp_path: Path) -> Iterator[Served]:
             subprocess.run(["rm", "-rf", str(made.runtime)], check=True)
 
 
-def test_service_from_start_over_kill_and_scram_to_sigterm(served: Served) -> None:
-    """Submit, stream, exit status; kill -9 with a task running; orphans gone, trail closed; SCRAM; resume; SIGTERM."""
-    # A command's output and exit status come back; a file goes in; a refusal is 125.
+def _submits(served: Served) -> None:
+    """A command's output and exit status come back; a file goes in; a refusal is 125."""
     done = served.cordon("submit", "--", "echo", "Hello, Staging")
     assert (done.returncode, done.stdout) == (0, b"Hello, Staging\n"), done.stderr
     done = served.cordon("submit", "--priority", "CRITICAL", "--", "false")
     assert (done.returncode, done.stdout) == (1, b""), done.stderr
-    done = served.cordon("submit", "--json", "--file", "LICENSE:/workspace/in", "--", "head", "-c", "20", "/workspace/in")
+    done = served.cordon(
+        "submit", "--json", "--file", "LICENSE:/workspace/in", "--", "head", "-c", "20", "/workspace/in"
+    )
     answer = json.loads(done.stdout)
     assert (answer["effect"], answer["results"][0]["stdout"]) == ("completed", Path("LICENSE").read_text()[:20])
     done = served.cordon("submit", "--cap", "dev:gpu", "--", "true")
     assert done.returncode == 125
     assert b"denied" in done.stderr
 
-    # The watchdog hears of it, metrics and top tell it.
+
+def _tells(served: Served) -> None:
+    """The watchdog hears of it, metrics and top tell it."""
     served.wait_notified("WATCHDOG=1", 10)
-    figures = urllib.request.urlopen(f"http://127.0.0.1:{served.ports[2]}/metrics", timeout=10).read().decode()  # noqa: S310 - loopback
+    figures = urllib.request.urlopen(f"http://127.0.0.1:{served.ports[2]}/metrics", timeout=10).read().decode()
     assert 'cordon_tasks_total{effect="completed",priority="NORMAL"} 2.0' in figures
     assert "cordon_executor_machines_alive" in figures
     top = json.loads(served.cordon("top", "--json").stdout)
     assert (top["queue"]["accepted"], top["queue"]["mode"]) == (4, "open")
 
-    # Killed with a task running: its VM outlives it until the next start, which closes everything.
+
+def _killed(served: Served) -> None:
+    """Killed with a task running: its VM outlives it until the next start, which closes everything."""
     running = served.background("submit", "--timeout", "60", "--", "sleep", "50")
     assert eventually(lambda: any(event.type == "exec_event.STARTED" for event in served.events()[-3:]), 60)
     served.end(signal.SIGKILL)
@@ -218,7 +223,9 @@ def test_service_from_start_over_kill_and_scram_to_sigterm(served: Served) -> No
     assert running.wait(60) == 125  # told by the new executor that it does not know the task
     running.communicate()
 
-    # SCRAM with a running VM: paused where it is; nothing goes on; a person resumes; the task ends well.
+
+def _stopped(served: Served) -> None:
+    """SCRAM with a running VM: paused where it is; nothing goes on; a person resumes; the task ends well."""
     held = served.background("submit", "--timeout", "60", "--json", "--", "sleep", "3")
     if not eventually(lambda: any(event.type == "exec_event.STARTED" for event in served.events()[-3:]), 60):
         held.kill()
@@ -232,7 +239,9 @@ def test_service_from_start_over_kill_and_scram_to_sigterm(served: Served) -> No
     outcome = json.loads(held.communicate(timeout=90)[0])
     assert (held.returncode, outcome["effect"], [outcome["vm_id"]]) == (0, "completed", stopped["paused"])
 
-    # SIGTERM: drained, closed, nothing left, every trail ended.
+
+def _ended(served: Served) -> None:
+    """SIGTERM: drained, closed, nothing left, every trail ended."""
     assert served.end(signal.SIGTERM) == 0
     assert processes_of(served.runtime) == []
     assert [line["event"] for line in served.log()][-2:] == ["drained", "ended"]
@@ -244,3 +253,12 @@ def test_service_from_start_over_kill_and_scram_to_sigterm(served: Served) -> No
     with contextlib.suppress(FileNotFoundError):
         assert list(served.runtime.glob("r-*")) == []
     assert KeyStore(served.state, SystemClock()).ring().trust.current
+
+
+def test_service_from_start_over_kill_and_scram_to_sigterm(served: Served) -> None:
+    """Submit, stream, exit status; kill -9 with a task running; orphans gone, trail closed; SCRAM; resume; SIGTERM."""
+    _submits(served)
+    _tells(served)
+    _killed(served)
+    _stopped(served)
+    _ended(served)
