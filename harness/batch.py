@@ -100,18 +100,21 @@ def _parse(text: str) -> Probed | int | None:
 def complaints(outcome: Outcome, member: Member) -> Iterator[str]:
     """Why a shared run is no evidence for any of its probes; nothing when it is."""
     if outcome.effect not in _TRAILS:
-        yield f"batch: the run ended as {outcome.effect}, not after its last probe"
+        why = ", ".join(outcome.reasons)
+        yield f"batch: the run ended as {outcome.effect}{f' ({why})' if why else ''}, not after its last probe"
         return
     found, done = reports(outcome)
     told = tuple(one.mechanism for one in found)
     if told != member.mechanisms or done != len(member.mechanisms):
         lost = [name for name in member.mechanisms if told.count(name) != 1]
-        yield f"batch: the runner tells of {len(told)} probes, done {done}; lost or doubled: {', '.join(lost) or 'none'}"
+        names = ", ".join(lost) or "none"
+        yield f"batch: the runner tells of {len(told)} probes, done {done}; lost or doubled: {names}"
     last = outcome.results[-1] if outcome.results else None
     killed = [one for one in found if one.signal == signal.SIGSYS]
     audited = last is not None and last.cause == "seccomp"
     if bool(killed) != audited:
-        yield f"batch: {len(killed)} probes died of SIGSYS, the kernel's audit record says {'some' if audited else 'none'}"
+        seen = "some" if audited else "none"
+        yield f"batch: {len(killed)} probes died of SIGSYS, the kernel's audit record says {seen}"
     elif last and killed and killed[0].syscall not in {-1, last.syscall}:
         yield (
             f"batch: the first probe killed, {killed[0].mechanism}, asked for call {killed[0].syscall};"

@@ -3,7 +3,7 @@
     python3 -P /workspace/kit.py attempt|twin MECHANISM...
 
 Each probe runs in a child of its own, in the sandbox it was forked in, with a pipe of its own for what it prints; the
-runner waits for it and prints one line: `CORDON-BATCH {"probe": ..., "exit": n, "signal": n, "syscall": n, "out": text}`,
+runner waits and prints one line, `CORDON-BATCH {"probe": ..., "exit": n, "signal": n, "syscall": n, "out": ...}`,
 at the end `CORDON-BATCH {"done": n}`. A probe raises what the kernel told it (`OSError`), or `AbsentError`; one that
 returns has got through. `syscall` is the last number a probe asked the kernel for by `kit.syscall`: the host compares
 it with the audit record of the first kill. Only Python 3.11's standard library: nothing of the project is in the guest.
@@ -11,6 +11,7 @@ it with the audit record of the first kill. Only Python 3.11's standard library:
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -136,21 +137,27 @@ def need(condition: object, number: int = errno.EPERM) -> None:
         fail(number)
 
 
+def _say(line: str) -> None:
+    """One line, at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def _work(work: Callable[[], object], *, attempt: bool) -> int:
     """Do it and say how it went, in the words of the probe protocol; the exit code."""
     try:
         said = work()
     except AbsentError as thing:
-        print(f"CORDON-PROBE absent={thing}")
+        _say(f"CORDON-PROBE absent={thing}")
         return 1
     except OSError as error:
-        print(f"CORDON-PROBE errno={errno.errorcode.get(error.errno or 0, error.errno)}")
+        _say(f"CORDON-PROBE errno={errno.errorcode.get(error.errno or 0, error.errno)}")
         return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the probe's own mistake and is told as such
-        print(f"CORDON-PROBE mistake={type(error).__name__}: {str(error)[:200]}")
+        _say(f"CORDON-PROBE mistake={type(error).__name__}: {str(error)[:200]}")
         return 3
-    print("CORDON-PROBE escaped" if attempt else "CORDON-PROBE fine", end="")
-    print(f"={str(said)[:200]}" if said not in (None, True) and attempt else "")
+    told = f"={str(said)[:200]}" if said not in (None, True) and attempt else ""
+    _say(f"CORDON-PROBE escaped{told}" if attempt else "CORDON-PROBE fine")
     return 0
 
 
@@ -185,10 +192,8 @@ def run_one(mechanism: str, *, attempt: bool) -> dict[str, Any]:
         os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     os.close(watch)
-    try:
+    with contextlib.suppress(OSError):
         os.killpg(pid, signal.SIGKILL)  # whatever it left behind
-    except OSError:
-        pass
     os.set_blocking(ours, False)
     try:
         text = os.read(ours, OUTPUT)
@@ -213,8 +218,8 @@ def main(arguments: list[str]) -> int:
     sys.path.insert(0, WORKSPACE)
     __import__("probes")
     for mechanism in arguments[1:]:
-        print("CORDON-BATCH", json.dumps(run_one(mechanism, attempt=attempt)), flush=True)
-    print("CORDON-BATCH", json.dumps({"done": len(arguments) - 1}), flush=True)
+        _say(f"CORDON-BATCH {json.dumps(run_one(mechanism, attempt=attempt))}")
+    _say(f"CORDON-BATCH {json.dumps({'done': len(arguments) - 1})}")
     return 0
 
 
