@@ -7,6 +7,8 @@ import socket
 from typing import Final
 
 _VARIABLE: Final = "NOTIFY_SOCKET"
+SEND_S: Final = 0.5
+"""Seconds a reader that does not read may hold us up: its queue takes ten messages, the next would wait for ever."""
 
 
 def notify(message: str) -> bool:
@@ -16,6 +18,7 @@ def notify(message: str) -> bool:
         return False
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.settimeout(SEND_S)
             channel.connect(address.replace("@", "\0", 1))
             channel.sendall(message.encode())
     except OSError:

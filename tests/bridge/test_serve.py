@@ -76,6 +76,8 @@ class Served:
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
+        while select.select([self.notify], [], [], 0)[0]:
+            self.notify.recv(4096)  # of the one before
         with self.errors.open("ab") as stream:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cordon", "serve", "--config", str(self.config)],
