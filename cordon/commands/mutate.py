@@ -11,7 +11,7 @@ from typing import Final
 from cordon.terminal import one_line, print_json, progress, safe, table
 from executor.errors import InvalidInputError
 from executor.policy import default_policies_dir, find_opa
-from harness.mutate.allowlist import FILE_NAME
+from harness.mutate.allowlist import FILE_NAME, read_allowlist
 from harness.mutate.campaign import Campaign, Choice, choose, default_jobs, run_campaign
 from harness.mutate.runner import Verdict
 from harness.mutate.tree import OPERATORS, all_mutants, read_tree
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace, opa: OpaTool, choice: Choice) -> int:
     tree = read_tree(args.policies, opa, jobs=args.jobs)
-    everything, _ = all_mutants(tree)
+    everything, _ = all_mutants(tree, frozenset(read_allowlist(args.policies / FILE_NAME).skipped))
     chosen = choose(tree, everything, choice)
     if args.json:
         print_json([mutant.as_json() for mutant in chosen])
@@ -111,6 +111,8 @@ def _report(campaign: Campaign) -> None:
         f"{counts['timeout']} ran out of time, {counts['invalid']} do not compile, {counts['survived']} survived"
         f"{f' ({explained} explained)' if explained else ''}\n"
     )
+    for path, reason in campaign.allowlist.skipped.items():
+        sys.stdout.write(f"not mutated: {one_line(path)}: {one_line(reason)}\n")
     for entry in campaign.stale:
         sys.stdout.write(f"stale: {one_line(entry)} is explained in {FILE_NAME} but does not survive, or is gone\n")
     for place in campaign.unplaced:

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 from executor.errors import InvalidInputError
-from harness.mutate.allowlist import FILE_NAME, read_allowlist, stale
+from harness.mutate.allowlist import FILE_NAME, Allowlist, read_allowlist
 from harness.mutate.change import Mutant
 from harness.mutate.runner import Status, Verdict, Workshop, require_green
 from harness.mutate.since import changed_lines
@@ -41,7 +41,7 @@ class Campaign:
     """The result of one run, verdicts in the order of files and lines."""
 
     verdicts: tuple[Verdict, ...]
-    reasons: dict[str, str]
+    allowlist: Allowlist
     stale: tuple[str, ...]
     unplaced: tuple[str, ...]
     total: int
@@ -55,7 +55,7 @@ class Campaign:
     @property
     def unexplained(self) -> list[Verdict]:
         """Survivors without a reason."""
-        return [verdict for verdict in self.of("survived") if verdict.mutant.id not in self.reasons]
+        return [verdict for verdict in self.of("survived") if self.allowlist.reason(verdict.mutant.id) is None]
 
     @property
     def good(self) -> bool:
@@ -77,7 +77,7 @@ class Campaign:
             "counts": self.counts(),
             "operators": self.by_operator(),
             "survivors": [
-                {**verdict.mutant.as_json(), "reason": self.reasons.get(verdict.mutant.id)}
+                {**verdict.mutant.as_json(), "reason": self.allowlist.reason(verdict.mutant.id)}
                 for verdict in self.of("survived")
             ],
             "mutants": [
@@ -91,6 +91,7 @@ class Campaign:
                 for verdict in self.verdicts
             ],
             "stale": list(self.stale),
+            "skipped": self.allowlist.skipped,
             "unplaced": list(self.unplaced),
             "seconds": round(self.seconds, 3),
         }  # fmt: skip - one line for one verdict
@@ -114,15 +115,20 @@ def default_jobs() -> int:
 def run_campaign(root: Path, opa: OpaTool, choice: Choice, *, jobs: int, progress: Progress | None = None) -> Campaign:
     """Try the chosen mutants of the policies in `root`; raises `RedTestsError` when the tests fail without any."""
     begin = time.monotonic()
-    reasons = read_allowlist(root / FILE_NAME)
+    allowlist = read_allowlist(root / FILE_NAME)
     tree = read_tree(root, opa, jobs=jobs)
-    everything, unplaced = all_mutants(tree)
+    everything, unplaced = all_mutants(tree, frozenset(allowlist.skipped))
     chosen = choose(tree, everything, choice)
     with tempfile.TemporaryDirectory(prefix="cordon-mutate-") as scratch:
         verdicts = _try_all(tree, opa, Path(scratch), chosen, jobs, progress)
     survived = [verdict.mutant.id for verdict in verdicts if verdict.status == "survived"]
-    old = stale(reasons, existing=(m.id for m in everything), survived=survived, ran=(m.id for m in chosen))
-    return Campaign(tuple(verdicts), reasons, tuple(old), tuple(unplaced), len(everything), time.monotonic() - begin)
+    old = allowlist.stale(
+        existing=[mutant.id for mutant in everything],
+        survived=survived,
+        ran=[mutant.id for mutant in chosen],
+        files=tree.mutable(),
+    )
+    return Campaign(tuple(verdicts), allowlist, tuple(old), tuple(unplaced), len(everything), time.monotonic() - begin)
 
 
 def _try_all(

@@ -48,8 +48,8 @@ def default_flip(view: RuleView, node: Node) -> Iterator[Change]:
 
 
 def drop_line(view: RuleView, node: Node) -> Iterator[Change]:
-    """A condition is left out; the only one becomes `true`."""
-    if node.kind != "expr" or not node.placed or node.text == "true":
+    """A condition is left out; the only one becomes `true`. A bare declaration (`some x`) is no condition."""
+    if node.kind != "expr" or not node.placed or node.text == "true" or re.fullmatch(r"some\s+[\w\s,]+", node.text):
         return
     alone = len(node.siblings()) == 1
     edit = None if alone else view.module.source.without_lines(node.start, node.end)

@@ -39,6 +39,10 @@ class Tree:
         """Modules that are mutated: no tests."""
         return [module for module in self.modules if not module.is_test]
 
+    def mutable(self) -> list[str]:
+        """Files that are mutated."""
+        return [module.source.path for module in self.rules()] + [source.path for source in self.data]
+
     def near_tests(self, path: str) -> list[str]:
         """The test files in the directory of `path`: they are run first."""
         folder = PurePosixPath(path).parent
@@ -122,14 +126,16 @@ def _source(root: Path, path: str) -> Source:
     return Source(path, (root / path).read_bytes().decode())
 
 
-def all_mutants(tree: Tree) -> tuple[list[Mutant], list[str]]:
+def all_mutants(tree: Tree, skipped: frozenset[str] = frozenset()) -> tuple[list[Mutant], list[str]]:
     """Every mutant of every rule and data file, by file and line, and the places that could not be changed."""
     result: list[Mutant] = []
     unplaced: list[str] = []
     for module in tree.rules():
-        found = _rule_changes(module, tree)
-        result += mutants(module.source, found)
+        if module.source.path not in skipped:
+            result += mutants(module.source, _rule_changes(module, tree))
     for source in tree.data:
+        if source.path in skipped:
+            continue
         changes, missed = data_changes(source, data_path(source.path))
         result += mutants(source, changes)
         unplaced += missed

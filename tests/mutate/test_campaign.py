@@ -135,6 +135,28 @@ def test_stale_explanations_fail(case: Case, opa: OpaTool) -> None:
     assert not campaign.good
 
 
+def test_one_reason_for_many(case: Case, opa: OpaTool) -> None:
+    """A star in an entry stands for anything; it is stale when all it fits were run and killed, or nothing fits."""
+    root = case("holes")
+    explain(root, ["gate.*"])
+    assert run(root, opa).good
+    explain(root, ["gate.*", "gate.allow/default-flip/*", "nothing.*"])
+    campaign = run(root, opa)
+    assert (campaign.unexplained, campaign.stale) == ([], ("gate.allow/default-flip/*", "nothing.*"))
+
+
+def test_skipped_files_are_not_mutated(case: Case, opa: OpaTool) -> None:
+    """A file that holds no judgement is left out with a reason; an entry for a file that is not there is stale."""
+    root = case("holes")
+    words = "mutation_skip:\n  gate/data.yaml: nothing here decides, for this test\n"
+    (root / FILE_NAME).write_text(words, "utf-8")
+    campaign = run(root, opa)
+    assert {verdict.mutant.source.path for verdict in campaign.verdicts} == {"gate/gate.rego"}
+    assert campaign.stale == ()
+    (root / FILE_NAME).write_text(f"{words}  gate/gone.yaml: nothing here decides, for this test\n", "utf-8")
+    assert run(root, opa).stale == ("gate/gone.yaml",)
+
+
 def test_explanations_outside_the_choice_are_not_stale(case: Case, opa: OpaTool) -> None:
     """A run of a part says nothing about explanations of the rest."""
     root = case("holes")
@@ -147,6 +169,7 @@ def test_explanations_outside_the_choice_are_not_stale(case: Case, opa: OpaTool)
     [
         "mutation_allow: [a]\n",
         "other: {}\n",
+        "mutation_skip: [a]\n",
         "mutation_allow: {a/b/00000000: short}\n",
         "mutation_allow: {a/b/00000000: long enough to count, a/b/00000000: twice in the file}\n",
     ],

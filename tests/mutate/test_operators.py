@@ -19,6 +19,7 @@ RULES = [
     ),
     ("drop-line", "p if input.a\n", {"p if true\n"}),
     ("drop-line", "p if { input.a; input.b }\n", {"p if { true; input.b }\n", "p if { input.a; true }\n"}),
+    ("drop-line", "p if {\n\tsome x\n\tinput.a[x]\n}\n", {"p if {\n\tsome x\n}\n"}),
     ("drop-not", "p if not input.a\n", {"p if input.a\n"}),
     ("add-not", "p if input.a\n", {"p if not input.a\n"}),
     ("add-not", 'p if startswith(input.a, "x")\n', {'p if not startswith(input.a, "x")\n'}),
