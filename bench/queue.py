@@ -88,6 +88,8 @@ def serve(folder: str, pipe: Connection) -> None:
         service = Service(config, gate, state=state, clock=clock, log=make_log("json", "error"))
         pipe.send(service.bridge.endpoint)
         while (order := pipe.recv()) != "end":
+            if order == "cpu":
+                pipe.send(time.process_time())
             if order == "open":
                 gate.open.set()
                 service.intake.wait_idle(60)
@@ -126,20 +128,30 @@ def _measured(service: Connection, endpoint: str, pairs: dict[str, CurvePair]) -
     rates: list[float] = []
     refusals: list[float] = []
     places: list[float] = []
+    costs: list[float] = []
     with BridgeClient(endpoint, server_key=pairs["bridge"].public, pair=pairs["cbo"]) as client:
         for number in range(ROUNDS):
             held = client.submit(_intent(f"held-{number}", Priority.LOW), stream=False)
             held.accepted.result(30)
+            before = _cpu(service)
             rates.append(_fill(client, number))
+            costs.append((_cpu(service) - before) / DEPTH * 1e6)
             refusals += [_refused_ms(client, f"over-{number}-{extra}") for extra in range(REFUSALS // ROUNDS)]
             service.send("open")
             order = service.recv()
             places.append(order.index(f"urgent-{number}") - order.index(f"held-{number}"))
     return [
         spread("queue.submit_acknowledged", "1/s", rates),
+        spread("queue.submit_service_cpu", "us", costs),
         spread("queue.refused_when_full", "ms", refusals),
         spread("queue.critical_starts_after", "tasks", places),
     ]
+
+
+def _cpu(service: Connection) -> float:
+    """Seconds of processor the service has used: says more than a rate on a host that does other things too."""
+    service.send("cpu")
+    return float(service.recv())
 
 
 def _fill(client: BridgeClient, number: int) -> float:

@@ -63,7 +63,7 @@ class Door:
             )
         task = Task(intent, message.approvals, client.name, identity, message.stream, self._clock.monotonic_ns())
         ahead = self._intake.add(task)
-        return (wire.header("accepted", id=message.id, task=task.task_id, ahead=ahead),)
+        return (wire.accepted(message.id, task.task_id, ahead),)
 
     def _attach(self, message: wire.Attach, task_id: str, client: Client, identity: bytes) -> Reply:
         try:
