@@ -106,13 +106,16 @@ class Refusal:
         return f"{self.kind} {self.value}"
 
 
-def contradictions(raw: dict[str, Any]) -> list[tuple[str, str]]:
-    """Fields of an expectation that cannot be true together, as (field, message)."""
+def contradictions(raw: dict[str, Any], *, overridden: bool = False) -> list[tuple[str, str]]:
+    """Fields of an expectation that cannot be true together, as (field, message).
+
+    `overridden`: the run goes on against the policy's denial, so that any effect may follow.
+    """
     effect = raw.get("effect")
     refused = effect in {"denied", "refused"}
     verdict = raw.get("verdict", "deny" if effect == "denied" else "allow")
     found: list[tuple[str, str]] = []
-    if (verdict == "allow") == (effect == "denied"):
+    if not overridden and (verdict == "allow") == (effect == "denied"):
         found.append(("effect", f"the verdict {verdict} cannot lead to the effect {effect}"))
     if refused and not raw.get("reasons"):
         found.append(("reasons", f"the effect {effect} has at least one reason code"))

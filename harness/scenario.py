@@ -55,6 +55,8 @@ class Twin:
     files: tuple[FileIn, ...] | None
     """None: the intent's own."""
     expect: Expect
+    env: dict[str, str] | None = None
+    """None: the intent's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,8 @@ class Checker:
         places: list[tuple[tuple[str, ...], dict[str, Any]]] = [(("expect",), raw["expect"])]
         places += [(("controls", name, "expect"), controls[name]["expect"]) for name in controls]
         for path, expect in places:
-            for name, message in contradictions(expect):
+            ignored = path[:2] == ("controls", "positive") and "policy" in controls["positive"]["weaken"]
+            for name, message in contradictions(expect, overridden=ignored):
                 self.add((*path, name), message)
             self._signal((*path, "signal"), expect.get("signal"))
             self._trail((*path, "trail"), expect)
@@ -270,7 +273,7 @@ class Checker:
         commands = self.commands(raw, (*path, "commands"))
         if self.found or commands is None:
             return None
-        return Twin(commands, files, Expect.parse(twin["expect"]))
+        return Twin(commands, files, Expect.parse(twin["expect"]), twin.get("env"))
 
     def _from_executor(self, message: str, prefix: str, path: tuple[str | int, ...]) -> None:
         """Place a message of the executor's parser, which starts with the field's path."""
@@ -307,4 +310,5 @@ class Checker:
 def for_twin(scenario: Scenario, twin: Twin) -> Intent:
     """The intent of the harmless twin: the scenario's own with the twin's commands and files."""
     files = scenario.intent.files if twin.files is None else twin.files
-    return replace(scenario.intent, commands=twin.commands, files=files)
+    env = scenario.intent.env if twin.env is None else twin.env
+    return replace(scenario.intent, commands=twin.commands, files=files, env=env)
