@@ -1,4 +1,4 @@
-"""Asks to be traced: ptrace(PTRACE_TRACEME), which the seccomp profile answers with SIGSYS. Run with `harmless` it does not ask."""
+"""Asks to be traced: ptrace(PTRACE_TRACEME), answered with SIGSYS. Run with `harmless` it does not ask."""
 
 import ctypes
 import errno
