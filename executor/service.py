@@ -155,7 +155,7 @@ def _machines(
     agent = ensure_agent_disk()
     host = VmHost(gold, agent, runtime=runtime_dir(), cache=cache_dir(), clock=clock)
     resources.callback(host.close)
-    for reaped in host.reaped:
+    for reaped in filter(lambda reaped: reaped.processes or reaped.overlays, host.reaped):
         progress(f"reaped what a killed executor left: {len(reaped.processes)} VMs, {reaped.overlays} overlays")
     verdict: EngineVerdict = choose_engine("auto" if engine == "sim" else engine, host, cache_dir(), progress)
     facts = {

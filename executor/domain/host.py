@@ -12,7 +12,7 @@ from executor.clock import Clock
 from executor.domain.artifacts import Artifacts, publish
 from executor.domain.brake import Stopped, let_go, stop_all
 from executor.domain.hypervisor import QEMU_USER, Hypervisor
-from executor.domain.rundir import Reaped, RunDir, reap_dead
+from executor.domain.rundir import Reaped, RunDir, process_root, reap_dead
 from executor.domain.vm import Source, Vm, VmSettings
 from executor.errors import OutsideError
 from executor.image import AgentDisk, GoldImage
@@ -40,7 +40,7 @@ class VmHost:
         try:
             self.artifacts: Artifacts = publish(gold, agent, runtime)
             if connection == "embed":
-                self.hypervisor = Hypervisor.embed(self._run.path / "lv", cache / "libvirt-capabilities")
+                self.hypervisor = Hypervisor.embed(process_root(runtime), cache / "libvirt-capabilities")
             else:
                 self.hypervisor = Hypervisor.system()
         except BaseException:

@@ -87,14 +87,14 @@ class Hypervisor:
         `capability_cache` keeps what libvirt learnt of QEMU between processes: 4 s on a first start otherwise.
         Raises `HypervisorError`.
         """
-        (root / "etc").mkdir(parents=True, mode=0o711)
+        (root / "etc").mkdir(parents=True, mode=0o711, exist_ok=True)
         privileged = os.geteuid() == 0
         conf = _QEMU_CONF.format(user=QEMU_USER, group=QEMU_USER)
         if not privileged:
             conf = "\n".join(line for line in conf.splitlines() if not line.startswith(("user", "group", "dynamic")))
         (root / "etc" / "qemu.conf").write_text(conf)
         cache = root / "cache" / "qemu" / "capabilities"
-        cache.mkdir(parents=True)
+        cache.mkdir(parents=True, exist_ok=True)
         if capability_cache.is_dir():
             shutil.copytree(capability_cache, cache, dirs_exist_ok=True)
         _start_event_loop()

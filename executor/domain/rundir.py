@@ -7,6 +7,7 @@ network devices removed and the directory deleted.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import os
@@ -14,6 +15,7 @@ import secrets
 import select
 import shutil
 import signal
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +67,23 @@ class RunDir:
             _empty(self.path)
             os.close(self._lock_fd)
             self._lock_fd = -1
+
+
+_process_root: RunDir | None = None
+_process_lock = threading.Lock()
+
+
+def process_root(runtime: Path) -> Path:
+    """The directory of this process's embedded libvirt: the same one whenever it is asked for, removed at exit.
+
+    libvirt keeps an embedded driver's root for the life of the process, also after its last connection was closed.
+    """
+    global _process_root  # noqa: PLW0603 - libvirt's rule is one a process, so the state is the process's
+    with _process_lock:
+        if _process_root is None:
+            _process_root = RunDir.create(runtime)
+            atexit.register(_process_root.close)
+        return _process_root.path / "lv"
 
 
 def reap_dead(runtime: Path) -> list[Reaped]:
