@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from executor import canonical
 from executor.errors import InvalidInputError, RequestRefusedError
-from executor.intent import FileIn, Intent
+from executor.intent import Command, FileIn, Intent
 from executor.intent_parse import MAX_FILE_BYTES, MAX_FILES
 
 VERSION: Final = "cordon.bridge/1"
@@ -34,6 +34,7 @@ MAX_PAYLOAD: Final = 16 * 1024 * 1024
 MAX_ID: Final = 64
 MAX_ATTACH: Final = 1000
 MAX_APPROVALS: Final = 16
+_CWD: Final = Command(()).cwd
 _ALWAYS: Final = frozenset({"intent_id", "requester", "priority", "commands", "files"})
 _DEFAULTS: Final[Mapping[str, Any]] = {
     field.name: field.default if field.default_factory is MISSING else field.default_factory()
@@ -137,7 +138,7 @@ def intent_json(intent: Intent) -> dict[str, Any]:
         "intent_id": intent.intent_id,
         "requester": intent.requester,
         "priority": intent.priority.name,
-        "commands": [{"argv": list(command.argv), "cwd": command.cwd} for command in intent.commands],
+        "commands": [_command(command) for command in intent.commands],
     }
     for name, default in _DEFAULTS.items():
         value = getattr(intent, name)
@@ -146,6 +147,11 @@ def intent_json(intent: Intent) -> dict[str, Any]:
     if intent.files:
         raw["files"] = [{"path": file.path, "mode": file.mode, "size": len(file.content)} for file in intent.files]
     return raw
+
+
+def _command(command: Command) -> dict[str, Any]:
+    here = {} if command.cwd == _CWD else {"cwd": command.cwd}
+    return {"argv": list(command.argv), **here}
 
 
 def _plain_value(value: Any) -> Any:
