@@ -114,7 +114,9 @@ def figures(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
             found.setdefault(headline, []).append(sum(stages[name] for name in TO_OUTPUT))
     for record in records:
         # The golden machine is booted once for an executor, outside every run; all its scenarios tell the same figure.
-        engine = next((run["engine"] for run in record["runs"]), "")
+        engine = next((run["engine"] for run in record["runs"] if run["engine"]), "")
+        if not engine:
+            continue  # a scenario that could not be tried
         golden.setdefault(f"cold boot ({engine})", set()).add(record["facts"].get("figures", {}).get("cold_boot_ns", 0))
     for headline, times in golden.items():
         found.setdefault(headline, []).extend(ns / 1e6 for ns in times if ns)
