@@ -6,6 +6,6 @@ import os
 
 from hypothesis import settings
 
-# How long a case takes says nothing on a shared machine: no test here is a timed one. CI tries the same cases each time.
+# How long a case takes says nothing on a shared machine: nothing here is timed. CI tries the same cases each time.
 settings.register_profile("cordon", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("cordon")
