@@ -1,0 +1,45 @@
+package cordon.rules.paths_test
+
+import data.cordon.rules.paths
+import data.cordon.testing_test as testing
+
+# What a denial says, by the case that is denied: the offending values, and nothing else.
+edge_words := {
+	"paths.denied collect": ["The path is on the denylist: \"/workspace/key.pem\""],
+	"paths.file_mode": ["The file's mode has more than permission bits: \"/workspace/a.txt\""],
+	"paths.not_allowed beside": ["The path lies outside what may be used so: \"cwd\", \"/workspaces\""],
+	"paths.not_plain NUL": ["The path is not spelled plainly: \"/workspace/a\\x00b\""],
+}
+
+edge_said[name] := [reason.msg | some reason in found; reason.code == split(name, " ")[0]] if {
+	some name, _ in edge_words
+	case := cases[name]
+	found := paths.deny with input as json.patch(testing.bases[case.base], [case.change])
+		with data.cordon.stamp as {"digest": testing.digest}
+}
+
+test_words if edge_said == edge_words
+
+edge_messages(path) := codes if {
+	request := json.patch(testing.bases.tmp, [
+		{"op": "replace", "path": "/intent/collect", "value": [path]},
+		{"op": "replace", "path": "/intent/commands/0/cwd", "value": path},
+		{"op": "replace", "path": "/intent/files", "value": [{"path": path, "mode": 420, "size": 1}]},
+	])
+	codes := {reason.msg | some reason in paths.deny} with input as request
+}
+
+test_the_capability_opens_tmp_and_nothing_else if {
+	edge_messages("/tmp/a") == set()
+	every use in {"collect", "cwd", "file"} {
+		sprintf("The path lies outside what may be used so: %q, \"/opt/a\"", [use]) in edge_messages("/opt/a")
+		sprintf("The path lies outside what may be used so: %q, \"/opt\"", [use]) in edge_messages("/opt")
+	}
+}
+
+test_a_missing_path_is_shown_empty if {
+	request := json.patch(testing.bases.file, [{"op": "remove", "path": "/intent/files/0/path"}])
+	`The path is not spelled plainly: ""` in {reason.msg | some reason in paths.deny} with input as request
+	nowhere := json.patch(testing.hello, [{"op": "remove", "path": "/intent/commands/0/cwd"}])
+	`The path is not spelled plainly: ""` in {reason.msg | some reason in paths.deny} with input as nowhere
+}
