@@ -5,6 +5,7 @@ A trail holds more than the outcomes do: policies loaded, keys made, kill switch
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,23 @@ class Covered:
             "transitions_covered": len(self.transitions),
             "transitions_total": len(machine.TRANSITIONS),
         }
+
+
+def drawing(covered: Covered) -> str:
+    """The state machines as one static SVG, visited and unvisited transitions apart."""
+    visited = frozenset(transition for transition in machine.TRANSITIONS if str(transition) in covered.transitions)
+    return machine.svg(machine.SuiteCoverage(covered.types, visited))
+
+
+def attach(covered: Covered, results: Path) -> None:
+    """Put the drawing into an Allure results folder, as an attachment of the run as a whole.
+
+    The file's name and shape are those that Allure 3 reads: `*-globals.json` with `attachments`.
+    """
+    picture = "cordon-state-machines-attachment.svg"
+    (results / picture).write_text(drawing(covered), encoding="utf-8")
+    entry = {"name": "State machines: visited and unvisited transitions", "source": picture, "type": "image/svg+xml"}
+    (results / "cordon-globals.json").write_text(json.dumps({"attachments": [entry], "errors": []}), encoding="utf-8")
 
 
 def of_events(events: Iterable[Any], *, whole: bool = False) -> Covered:

@@ -133,6 +133,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     found = config.stash[RECORDS]
     if found and session.exitstatus == pytest.ExitCode.OK and not any(record["good"] for record in found):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if found and (results := config.getoption("allure_report_dir", None)):
+        coverage.attach(config.stash[COVERED], Path(results))
     if target := config.getoption("--summary"):
         summary.write(target, summary.summarize(found, config.stash[SESSION].policies, config.stash[COVERED]))
 
