@@ -12,6 +12,9 @@ from typing import Any, Final
 from harness.browser import Browser
 from harness.errors import ReportError
 
+TRIES: Final = 6
+TRY_S: Final = 20.0
+"""Seconds a front page gets before it is loaded again; it takes one to three."""
 PAGES: Final = 24
 """Pages opened at the most."""
 
@@ -47,8 +50,7 @@ def check(index: Path, titles: Sequence[str], *, screenshots: Path | None = None
     known = pages(index)
     url = index.absolute().as_uri()
     with Browser() as browser:
-        browser.open(url)
-        browser.wait_until("/Total\\s+\\d+/.test(document.body.innerText)")
+        _front_page(browser, url)
         if not re.search(rf"Total\s+{len(titles)}\b", browser.text()):
             raise ReportError(f"the report's front page does not count {len(titles)} scenarios")
         if screenshots is not None:
@@ -63,6 +65,20 @@ def check(index: Path, titles: Sequence[str], *, screenshots: Path | None = None
         ]
         dialogs = tuple(browser.dialogs)
     return Seen(tuple(found), tuple(title for title in titles if title not in found), dialogs)
+
+
+def _front_page(browser: Browser, url: str) -> None:
+    """Open the front page until its totals are there: now and then Allure's page stays empty, and a reload shows it."""
+    for left in reversed(range(TRIES)):
+        browser.open(url)
+        try:
+            browser.wait_until("/Total\\s+\\d+/.test(document.body.innerText)", timeout_s=TRY_S)
+        except ReportError as error:
+            if not left:
+                raise ReportError(f"{error}; it reads {browser.text()[:200]!r}") from None
+            browser.open("about:blank")
+        else:
+            return
 
 
 def _shown(browser: Browser, page: str, title: str) -> bool:
