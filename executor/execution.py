@@ -1,12 +1,13 @@
 """Runs a verified lease's commands on one machine and says how each ended. IO at the rim: judgement is `endings`.
 
-Two watches run over every command. The guest enforces its limits; the host enforces them again with a grace of its own,
-and enforces the lease: expiry or revocation kills the command within a second, by force if the agent does not obey.
+Two watches run over every command. The guest enforces its limits; the host enforces them again, from the guest's
+samples and from its own look at QEMU, the overlay, the output and the clock (`executor.quota` decides), and it enforces
+the lease and the kill switch: what ends a command ends it within a second, by force if the agent does not obey.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -14,15 +15,19 @@ from executor.channel.channel_pb2 import Finished, Output, Sample
 from executor.channel.host import ChannelTimeoutError
 from executor.channel.session import Denial
 from executor.clock import Clock
-from executor.errors import BugError
+from executor.errors import BugError, FrameViolationError, GuestLostError
 from executor.intent import Command, Limits
 from executor.machine import Machine
 from executor.outcome import CommandResult, EffectClass
+from executor.quota import MIB, QUOTAS, HostUsage, Monitor, Notice, Quota
 
 GRACE_NS: Final = 5_000_000_000
 """Dead man's switch: DESIGN 5.7, assigned longer than timeout + 5 s is destroyed."""
-OBEY_NS: Final = 800_000_000
-"""How long the agent may take over a kill order before the machine is destroyed under it: within 1 s in all."""
+LOOK_NS: Final = 100_000_000
+"""How often the host looks at lease, kill switch and machine while a command runs."""
+OBEY_NS: Final = 700_000_000
+"""How long the agent may take over a kill order before the machine is destroyed under it: with `LOOK_NS` before and the
+end of QEMU after, within 1 s in all."""
 MONITOR_NS: Final = 1_000_000_000
 """One `resource_event.MONITORED` a second at most; the outcome keeps every sample."""
 
@@ -48,6 +53,7 @@ _ENDINGS: Final[Mapping[int, Ending]] = {
     Finished.OOM: Ending("KILLED", "breached", "quota", "memory"),
     Finished.DISK: Ending("KILLED", "breached", "quota", "disk"),
     Finished.OUTPUT: Ending("KILLED", "breached", "quota", "output"),
+    Finished.PIDS: Ending("KILLED", "breached", "quota", "pids"),
     Finished.WALLCLOCK: Ending("TIMEOUT", "timeout", "guest"),
 }
 
@@ -59,8 +65,8 @@ def ending_of(finished: Finished, killed_for: str) -> Ending:
     """
     if killed_for == "wallclock":
         return Ending("TIMEOUT", "timeout", "host")
-    if killed_for == "output":
-        return Ending("KILLED", "breached", "quota", "output")
+    if killed_for in QUOTAS:
+        return Ending("KILLED", "breached", "quota", killed_for)
     if killed_for:
         return Ending("KILLED", "killed", killed_for)
     if finished.cause == Finished.EXITED:
@@ -70,18 +76,25 @@ def ending_of(finished: Finished, killed_for: str) -> Ending:
 
 @dataclass(slots=True)
 class Watch:
-    """What may end a command from the host's side, asked again and again while it runs."""
+    """What the path has the runner ask and tell while a command runs."""
 
-    next_check_ns: Callable[[], int]
-    """When to look again (monotonic)."""
     stop_reason: Callable[[], str]
     """Empty, or why the command must end now: `lease_expired`, `lease_revoked`, `kill_switch`."""
+    monitored: Callable[[dict[str, int]], None]
+    """Told about a sample once a second at most."""
+    noticed: Callable[[Notice], None]
+    """Told about every alert and breach, in the order in which they are to be recorded."""
+    heard: Callable[[int, bytes], None] = lambda _stream, _data: None
+    """Told what the command writes."""
+    foreseen: Callable[[Command], Iterable[tuple[Quota, int, int]]] = lambda _command: ()
+    """(quota, use, limit) of what the forecast says a command will breach."""
 
 
 @dataclass(slots=True)
 class Run:
     """One command's run, filled while it goes on."""
 
+    monitor: Monitor
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
     samples: list[dict[str, int]] = field(default_factory=list)
@@ -89,30 +102,32 @@ class Run:
     first_output_ns: int = 0
     monitored_ns: int = 0
     """Guest time of the last sample that was recorded."""
+    written: int = 0
+    """Bytes of output that have arrived; no more than the limit of them are kept."""
+    host: HostUsage = field(default_factory=HostUsage)
+    look_ns: int = 0
+    """When the host looks again (monotonic)."""
 
 
 class CommandRunner:
-    """Runs commands one after another on `machine`; `monitored` is told about a sample once a second at most."""
+    """Runs commands one after another on `machine`."""
 
     def __init__(
-        self,
-        machine: Machine,
-        clock: Clock,
-        limits: Limits,
-        watch: Watch,
-        *,
-        monitored: Callable[[dict[str, int]], None],
-        heard: Callable[[int, bytes], None] = lambda _stream, _data: None,
-        enforce_wallclock: bool = True,
+        self, machine: Machine, clock: Clock, limits: Limits, watch: Watch, *, weaken: frozenset[str] = frozenset()
     ) -> None:
-        """`heard` is told what a command writes. `enforce_wallclock` False takes the host's own deadline away."""
+        """`weaken`: controls a drill takes away; of interest here are `host_wallclock`, `host_quota`, `alert`."""
         self._machine = machine
         self._clock = clock
         self._limits = limits
         self._watch = watch
-        self._monitored = monitored
-        self._heard = heard
-        self._wallclock_ns = limits.wallclock_timeout_s * 1_000_000_000 + (GRACE_NS if enforce_wallclock else 10**15)
+        self._weaken = weaken
+        self._overlay_before = machine.overlay_bytes()
+        grace = 10**15 if "host_wallclock" in weaken else GRACE_NS
+        self._wallclock_ns = limits.wallclock_timeout_s * 1_000_000_000 + grace
+
+    def new_run(self) -> Run:
+        """What the next command's run is kept in."""
+        return Run(Monitor(self._limits, self._machine.bounds, overlay_before=self._overlay_before, off=self._weaken))
 
     def start(self, task_id: str, command: Command, env: Mapping[str, str], *, compromised: bool) -> Denial | int:
         """Start `command`; the agent's denial, or the time it runs since (monotonic ns)."""
@@ -122,8 +137,11 @@ class CommandRunner:
     def finish(self, task_id: str, command: Command, started_ns: int, run: Run) -> tuple[Ending, CommandResult]:
         """Follow a started command to its end. Raises `OutsideError` or `FrameViolationError`: the guest is lost."""
         run.started_ns = started_ns
+        for quota, used, limit in self._watch.foreseen(command):
+            self._notice(run.monitor.foreseen(quota, used, limit))
         finished, killed_for = self._follow(task_id, run)
         ending = ending_of(finished, killed_for)
+        self._notice_end(ending, finished, run)
         return ending, CommandResult(
             argv=command.argv,
             cause=killed_for or Finished.Cause.Name(finished.cause).lower(),
@@ -137,11 +155,38 @@ class CommandRunner:
             syscall=finished.syscall,
         )
 
+    def _notice(self, notices: Iterable[Notice]) -> None:
+        """Tell; a breach ends the command."""
+        breach = ""
+        for notice in notices:
+            self._watch.noticed(notice)
+            breach = notice.quota if notice.kind == "BREACH" else breach
+        if breach:
+            raise _StopError(breach)
+
+    def _notice_end(self, ending: Ending, finished: Finished, run: Run) -> None:
+        """What the guest's own end of the command amounts to, where nothing was said of it yet."""
+        limits, usage = self._limits, finished.usage
+        figures: dict[str, tuple[Quota, int, int]] = {
+            "memory": ("memory", usage.memory_peak_bytes, limits.mem_quota_mb * MIB),
+            "disk": ("disk", usage.disk_bytes, limits.disk_quota_mb * MIB),
+            "output": ("output", run.written, limits.output_mb * MIB),
+            "pids": ("pids", usage.pids, limits.pids),
+            "wallclock": ("wallclock", finished.duration_ns // 1_000_000, limits.wallclock_timeout_s * 1000),
+        }
+        found = figures.get("wallclock" if ending.event == "TIMEOUT" else ending.breach)
+        if found and not run.monitor.breached:
+            for notice in run.monitor.ended(*found):
+                self._watch.noticed(notice)
+
     def _follow(self, task_id: str, run: Run) -> tuple[Finished, str]:
         deadline = run.started_ns + self._wallclock_ns
         order = ""
         while True:
             try:
+                if order:
+                    self._machine.session.kill(task_id, order)
+                    deadline = self._clock.monotonic_ns() + OBEY_NS
                 return self._pump(task_id, run, deadline, order), order
             except _StopError as stop:
                 order = stop.reason
@@ -149,38 +194,59 @@ class CommandRunner:
                 if order:
                     return self._by_force(), order
                 order = "wallclock"
-            self._machine.session.kill(task_id, order)
-            deadline = self._clock.monotonic_ns() + OBEY_NS
+            except (GuestLostError, FrameViolationError):
+                if order:
+                    return self._by_force(), order  # whatever it did in place of obeying: it is over
+                raise
 
     def _pump(self, task_id: str, run: Run, deadline_ns: int, order: str) -> Finished:
         """Take what the command says until it has ended; `order` is the kill order already given, if any."""
 
         def poll() -> int:
-            if not order and (reason := self._watch.stop_reason()):
-                raise _StopError(reason)
-            return self._watch.next_check_ns()
+            if order:
+                return deadline_ns
+            if self._clock.monotonic_ns() >= run.look_ns:
+                self._look(run)
+                run.look_ns = self._clock.monotonic_ns() + LOOK_NS
+            return run.look_ns
 
         for part in self._machine.session.follow(task_id, deadline_ns, poll=poll):
             if isinstance(part, Finished):
                 return part
             if isinstance(part, Sample):
-                self._sampled(part, run)
+                self._sampled(part, run, order)
             else:
                 self._said(part, run, order)
         raise BugError("the guest session ended without Finished")
 
-    def _sampled(self, part: Sample, run: Run) -> None:
-        run.samples.append(_sample(part))
+    def _look(self, run: Run) -> None:
+        """The host's own look; raises `_StopError` when the command has to end."""
+        if reason := self._watch.stop_reason():
+            raise _StopError(reason)
+        at_ms = (self._clock.monotonic_ns() - run.started_ns) // 1_000_000
+        run.host = self._machine.usage()
+        self._notice(run.monitor.elapsed(at_ms))
+        self._notice(run.monitor.looked(run.host, at_ms))
+
+    def _sampled(self, part: Sample, run: Run, order: str) -> None:
+        sample = _sample(part) | _host_sample(run)
+        run.samples.append(sample)
         if part.at_ns - run.monitored_ns >= MONITOR_NS:
             run.monitored_ns = part.at_ns
-            self._monitored(run.samples[-1])
+            if not order:
+                self._watch.monitored(sample)
+        if not order:
+            self._notice(run.monitor.sampled(sample))
 
     def _said(self, part: Output, run: Run, order: str) -> None:
         run.first_output_ns = run.first_output_ns or self._clock.monotonic_ns()
-        (run.stdout if part.stream == STDOUT else run.stderr).extend(part.data)
-        self._heard(part.stream, part.data)
-        if not order and len(run.stdout) + len(run.stderr) > self._limits.output_mb * 1024 * 1024:
-            raise _StopError("output")
+        room = max(0, self._limits.output_mb * MIB - run.written)
+        run.written += len(part.data)
+        kept = part.data[:room]
+        (run.stdout if part.stream == STDOUT else run.stderr).extend(kept)
+        self._watch.heard(part.stream, kept)
+        if not order:
+            self._notice(run.monitor.written(run.written))
 
     def _by_force(self) -> Finished:
         """The agent did not obey: the machine goes, and with it whatever still ran."""
@@ -204,6 +270,17 @@ def _sample(part: Sample) -> dict[str, int]:
         "memory_peak_bytes": part.memory_peak_bytes,
         "disk_bytes": part.disk_bytes,
         "pids": part.pids,
+        "fds": part.fds,
+    }
+
+
+def _host_sample(run: Run) -> dict[str, int]:
+    """What the host saw when it last looked."""
+    return {
+        "host_cpu_usec": run.host.cpu_usec,
+        "host_memory_bytes": run.host.memory_bytes,
+        "overlay_bytes": run.host.overlay_bytes,
+        "output_bytes": run.written,
     }
 
 
@@ -212,4 +289,6 @@ def exec_data(ending: Ending, result: CommandResult) -> dict[str, Any]:
     data: dict[str, Any] = {"by": ending.by, "exit_code": result.exit_code, "signal": result.signal}
     if ending.by == "seccomp":
         data["syscall"] = result.syscall
+    if ending.breach:
+        data["quota"] = ending.breach
     return data

@@ -14,6 +14,7 @@ from executor.channel.channel_pb2 import Finished, Output, Sample, Started
 from executor.channel.session import Denial
 from executor.intent import Command, FileIn, Limits
 from executor.outcome import CollectedFile
+from executor.quota import HostUsage, VmBounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,15 @@ class Machine(Protocol):
     def alive(self) -> bool:
         """False once `destroy` was called."""
 
+    @property
+    def bounds(self) -> VmBounds:
+        """What it may cost the host, whatever runs in it."""
+
     def overlay_bytes(self) -> int:
         """Bytes it takes on the host's disk."""
+
+    def usage(self) -> HostUsage:
+        """What it costs the host now; zeros where that cannot be known."""
 
     def destroy(self) -> None:
         """End it and remove what it left; idempotent."""

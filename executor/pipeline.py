@@ -18,7 +18,7 @@ from executor.budget import Budget
 from executor.channel.session import Denial
 from executor.clock import Clock
 from executor.errors import AuditError, BugError, FrameViolationError, LeaseRefusedError, OutsideError
-from executor.execution import CommandRunner, Ending, Run, Watch, exec_data
+from executor.execution import CommandRunner, Ending, Watch, exec_data
 from executor.governance import Governance, Granted
 from executor.intent import Command, Intent, Limits
 from executor.machine import Machine, MachineProvider, Profile
@@ -41,8 +41,6 @@ LEASE_ENDS: Final = {
     "lease_revoked": ("lease_event.REVOKED", "cp20"),
 }
 """Why a running command loses its lease: the event that says so, and who records it."""
-WATCH_NS: Final = 200_000_000
-"""How often the host looks at the lease while a command runs: five times within the second it has to act in."""
 
 
 class _EndError(Exception):
@@ -201,10 +199,13 @@ class Pipeline:
             machine,
             self._clock,
             limits,
-            Watch(lambda: self._clock.monotonic_ns() + WATCH_NS, lambda: self._governance.stop_reason(granted)),
-            monitored=lambda sample: trail.emit("resource_event.MONITORED", "cp19", sample),
-            heard=self._listener(passage),
-            enforce_wallclock="host_wallclock" not in request.weaken,
+            Watch(
+                lambda: self._governance.stop_reason(granted),
+                monitored=lambda sample: trail.emit("resource_event.MONITORED", "cp19", sample),
+                noticed=lambda notice: trail.emit(f"resource_event.{notice.kind}", "cp19", notice.data()),
+                heard=self._listener(passage),
+            ),
+            weaken=request.weaken,
         )
         for number, command in enumerate(passage.commands, 1):
             if not self._run_one(passage, runner, f"{granted.task_id}-{number}", command):
@@ -255,7 +256,7 @@ class Pipeline:
         if passage.request.life.revoke_while_running and not passage.ran:
             self._governance.take_back(str(trail.lease_id))
         passage.ran = True
-        run = Run()
+        run = runner.new_run()
         ending, result = runner.finish(task_id, command, started, run)
         if run.first_output_ns and not passage.results:
             trail.timed("first_output", run.first_output_ns - begun, "guest")
@@ -273,7 +274,6 @@ class Pipeline:
             self._governance.announced(trail.lease_id)
             passage.reasons = (ending.by.replace("_", ".", 1),)
         if ending.breach:
-            trail.emit("resource_event.BREACH", "cp19", {"quota": ending.breach})
             passage.reasons = (f"quota.{ending.breach}",)
         trail.emit(f"exec_event.{ending.event}", "cp20", exec_data(ending, result))
         passage.effect = ending.effect

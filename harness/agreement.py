@@ -41,6 +41,10 @@ ENDINGS: Final[dict[str, Ending]] = {
     "oom": _ending("KILLED", "quota", "breached"),
     "disk": _ending("KILLED", "quota", "breached"),
     "output": _ending("KILLED", "quota", "breached"),
+    "pids": _ending("KILLED", "quota", "breached"),
+    "memory": _ending("KILLED", "quota", "breached"),
+    "cpu": _ending("KILLED", "quota", "breached"),
+    "fds": _ending("KILLED", "quota", "breached"),
     "wallclock": _ending("TIMEOUT", "guest host", "timeout"),
     "lease_expired": _ending("KILLED", "lease_expired", "killed"),
     "lease_revoked": _ending("KILLED", "lease_revoked", "killed"),
@@ -230,6 +234,19 @@ def breach_recorded(outcome: Outcome) -> Iterator[str]:
         yield f"the effect is {outcome.effect} with {len(_of(outcome, 'resource_event.BREACH'))} resource_event.BREACH"
 
 
+def alert_first(outcome: Outcome) -> Iterator[str]:
+    """A breached quota was alerted before, for the same command; each is alerted once."""
+    alerted: set[tuple[Any, Any]] = set()
+    for event in _of(outcome, "resource_event.ALERT", "resource_event.BREACH"):
+        what = (event.get("task_id"), event["data"].get("quota"))
+        if event["type"] == "resource_event.ALERT":
+            if what in alerted:
+                yield f"{what[1]} is alerted twice"
+            alerted.add(what)
+        elif what not in alerted:
+            yield f"{what[1]} is breached without an alert"
+
+
 RULES: Final[dict[str, Callable[[Outcome], Iterator[str]]]] = {
     rule.__name__.replace("_", "-"): rule
     for rule in (
@@ -244,6 +261,7 @@ RULES: Final[dict[str, Callable[[Outcome], Iterator[str]]]] = {
         released,
         one_trace,
         breach_recorded,
+        alert_first,
     )
 }
 """Name -> rule; the name stands at the front of each complaint."""

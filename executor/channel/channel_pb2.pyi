@@ -224,7 +224,7 @@ class Output(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., stream: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class Sample(_message.Message):
-    __slots__ = ("task_id", "at_ns", "cpu_usec", "memory_bytes", "memory_peak_bytes", "disk_bytes", "pids")
+    __slots__ = ("task_id", "at_ns", "cpu_usec", "memory_bytes", "memory_peak_bytes", "disk_bytes", "pids", "fds", "forks_refused")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     AT_NS_FIELD_NUMBER: _ClassVar[int]
     CPU_USEC_FIELD_NUMBER: _ClassVar[int]
@@ -232,6 +232,8 @@ class Sample(_message.Message):
     MEMORY_PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
     DISK_BYTES_FIELD_NUMBER: _ClassVar[int]
     PIDS_FIELD_NUMBER: _ClassVar[int]
+    FDS_FIELD_NUMBER: _ClassVar[int]
+    FORKS_REFUSED_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     at_ns: int
     cpu_usec: int
@@ -239,7 +241,9 @@ class Sample(_message.Message):
     memory_peak_bytes: int
     disk_bytes: int
     pids: int
-    def __init__(self, task_id: _Optional[str] = ..., at_ns: _Optional[int] = ..., cpu_usec: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., pids: _Optional[int] = ...) -> None: ...
+    fds: int
+    forks_refused: int
+    def __init__(self, task_id: _Optional[str] = ..., at_ns: _Optional[int] = ..., cpu_usec: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., memory_peak_bytes: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., pids: _Optional[int] = ..., fds: _Optional[int] = ..., forks_refused: _Optional[int] = ...) -> None: ...
 
 class Finished(_message.Message):
     __slots__ = ("task_id", "cause", "exit_code", "signal", "syscall", "usage", "duration_ns")
@@ -253,6 +257,7 @@ class Finished(_message.Message):
         DISK: _ClassVar[Finished.Cause]
         OUTPUT: _ClassVar[Finished.Cause]
         REQUESTED: _ClassVar[Finished.Cause]
+        PIDS: _ClassVar[Finished.Cause]
     EXITED: Finished.Cause
     SIGNALED: Finished.Cause
     SECCOMP: Finished.Cause
@@ -261,6 +266,7 @@ class Finished(_message.Message):
     DISK: Finished.Cause
     OUTPUT: Finished.Cause
     REQUESTED: Finished.Cause
+    PIDS: Finished.Cause
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]

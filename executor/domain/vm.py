@@ -23,8 +23,10 @@ from executor.channel.session import GuestSession
 from executor.clock import Clock
 from executor.domain.artifacts import Artifacts
 from executor.domain.hypervisor import Hypervisor
+from executor.domain.usage import usage_of
 from executor.domain.xml import DomainSpec, domain_xml
 from executor.errors import GuestLostError
+from executor.quota import HostUsage, VmBounds
 from executor.weaken import GUEST_CONTROLS
 
 VmEngine = Literal["kvm", "tcg"]
@@ -36,6 +38,14 @@ MEMORY_MB: Final = 512
 """DESIGN 5.2: without `res:large_mem`."""
 LARGE_MEMORY_MB: Final = 4096
 """DESIGN 5.2: with `res:large_mem`."""
+
+
+OVERHEAD_MB: Final[dict[VmEngine, int]] = {"kvm": 256, "tcg": 1280}
+"""Resident memory of QEMU beyond the guest's: its own, and under tcg translated code (QEMU's default: 1 GiB)."""
+QEMU_FDS: Final = 256
+"""An idle clone has some 40 open."""
+QEMU_THREADS: Final = 72
+"""One for the CPU, a few of its own, and a pool of at most 64 for the disks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +223,16 @@ class Vm:
     def alive(self) -> bool:
         """False once `destroy` was called."""
         return not self._destroyed
+
+    @property
+    def bounds(self) -> VmBounds:
+        """What its QEMU may use of the host, whatever the guest does."""
+        overhead = OVERHEAD_MB[self.settings.engine]
+        return VmBounds(memory_mb=self.settings.memory_mb + overhead, fds=QEMU_FDS, threads=QEMU_THREADS)
+
+    def usage(self) -> HostUsage:
+        """What QEMU and the overlay use now."""
+        return usage_of(self.pid, self.overlay_bytes())
 
     def overlay_bytes(self) -> int:
         """Bytes the overlay takes on the host's disk."""

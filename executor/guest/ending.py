@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Cause = Literal["EXITED", "SIGNALED", "SECCOMP", "OOM", "WALLCLOCK", "DISK", "OUTPUT", "REQUESTED"]
+Cause = Literal["EXITED", "SIGNALED", "SECCOMP", "OOM", "WALLCLOCK", "DISK", "OUTPUT", "REQUESTED", "PIDS"]
 
 SIGSYS: Final = int(signal.SIGSYS)
 SIGKILL: Final = int(signal.SIGKILL)
@@ -39,6 +39,7 @@ class Facts:
     oom_kills: int = 0
     seccomp: tuple[SeccompKill, ...] = ()
     disk_over: bool = False
+    forks_refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ def judge(facts: Facts) -> Ending:
         found = Ending("OOM", signal=SIGKILL)
     elif facts.disk_over:
         found = Ending("DISK", signal=SIGKILL)
+    elif facts.forks_refused:
+        found = Ending("PIDS", signal=SIGKILL)
     elif status is None:
         found = Ending("SIGNALED", signal=SIGKILL)
     elif exited:

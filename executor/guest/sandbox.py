@@ -91,7 +91,11 @@ class Sandbox:
         config = sandbox_plan.config(
             self.terms, root=_ROOT, workspace=self.workspace.path, cgroup=group.relative, seccomp=self._seccomp
         )
-        return Container(self._next, config, group)
+        container = Container(self._next, config, group)
+        if self.terms.has("cgroup"):
+            # The runtime is out of it by now: what is granted, and the launcher.
+            group.limit_pids(self.terms.limits.pids + 1)
+        return container
 
     def check(self, start: pb.Start) -> bytes:
         """The launcher's request for `start`; raises `DeniedError` when the lease or the map says no."""

@@ -84,6 +84,7 @@ class Task:
         self._send: Final = send
         self._log: Final = KernelLog()
         self._output_left = output_bytes
+        self._enforced: Final = wallclock_s is not None
         self._stopped: Cause | None = None
         self._open = {process.stdout: 1, process.stderr: 2}
         self.started_ns: Final = time.monotonic_ns()
@@ -116,9 +117,12 @@ class Task:
             self._stopped = "WALLCLOCK"
         elif now >= self._next_sample_ns:
             self._next_sample_ns = now + int(SAMPLE_S * 1e9)
-            self._send(pb.FromGuest(sample=self.sample()))
+            sample = self.sample()
+            self._send(pb.FromGuest(sample=sample))
             if self._workspace.over_quota():
                 self._stopped = "DISK"
+            elif sample.forks_refused and self._enforced:
+                self._stopped = "PIDS"
         return self._stopped is not None
 
     def stop(self, cause: Cause) -> None:
@@ -136,6 +140,8 @@ class Task:
             memory_peak_bytes=usage.memory_peak_bytes,
             disk_bytes=self._workspace.used_bytes(),
             pids=max(0, usage.pids - 1),  # the launcher does not count
+            fds=usage.fds,
+            forks_refused=usage.forks_refused,
         )
 
     def _read(self, descriptor: int) -> bool:
@@ -162,13 +168,14 @@ class Task:
         duration = time.monotonic_ns() - self.started_ns
         usage = self.sample()
         oom_kills = self._process.group.oom_kills()
+        forks_refused = usage.forks_refused if self._enforced else 0
         self._process.end()
         # The writers are dead: each pipe holds at most its capacity, then ends.
         for descriptor in list(self._open):
             while self._read(descriptor):
                 pass
         over = self._workspace.over_quota()
-        ending = self._judge(oom_kills, over=over)
+        ending = self._judge(oom_kills, over=over, forks_refused=forks_refused)
         self._log.close()
         return pb.Finished(
             task_id=self.task_id,
@@ -180,7 +187,7 @@ class Task:
             duration_ns=duration,
         )
 
-    def _judge(self, oom_kills: int, *, over: bool) -> Ending:
+    def _judge(self, oom_kills: int, *, over: bool, forks_refused: int) -> Ending:
         kills = self._log.kills()
         killed = self._status is None or os.WIFSIGNALED(self._status)
         explained = self._stopped is not None or oom_kills > 0
@@ -195,5 +202,6 @@ class Task:
                 oom_kills=oom_kills,
                 seccomp=tuple(kills),
                 disk_over=over,
+                forks_refused=forks_refused,
             )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from executor.channel.session import GuestSession
 from executor.domain.vm import Vm
 from executor.machine import Boot
+from executor.quota import HostUsage, VmBounds
 
 
 class VmMachine:
@@ -38,6 +39,15 @@ class VmMachine:
     def overlay_bytes(self) -> int:
         """Bytes of its overlay on the host's disk."""
         return self._vm.overlay_bytes()
+
+    @property
+    def bounds(self) -> VmBounds:
+        """What its QEMU may use."""
+        return self._vm.bounds
+
+    def usage(self) -> HostUsage:
+        """What its QEMU and its overlay use now."""
+        return self._vm.usage()
 
     def destroy(self) -> None:
         """End it and remove what it left; idempotent."""

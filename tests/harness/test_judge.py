@@ -163,6 +163,10 @@ DAMAGE: dict[str, tuple[str, Callable[[], Outcome]]] = {
         "breach-recorded",
         lambda: make.with_event(make.executed(), make.event("resource_event.BREACH"), after="exec_event.STARTED"),
     ),
+    "a breach without an alert": (
+        "alert-first",
+        lambda: make.without(make.executed(make.result(cause="oom", signal=9)), "resource_event.ALERT"),
+    ),
 }
 
 

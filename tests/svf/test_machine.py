@@ -43,7 +43,7 @@ EXECUTED = [
 
 def events(types: Sequence[str], run: str = "1") -> list[dict[str, Any]]:
     """Events of one intent and one VM; every lease that is issued is another one."""
-    ids = {"intent_id": f"i{run}", "vm_id": f"v{run}", "data": {"kid": "k"}}
+    ids = {"intent_id": f"i{run}", "vm_id": f"v{run}", "task_id": f"t{run}", "data": {"kid": "k"}}
     found, leases = [], 0
     for seq, name in enumerate(types, 1):
         leases += name == "lease_event.ISSUED"
@@ -63,7 +63,8 @@ def words(trail: Trail) -> st.SearchStrategy[list[str]]:
 
 
 RUNS = sorted(
-    set(TRAILS) - {"judged", "leased", "dispatched", "prepared", "ended", "ended_pooled", "run", "earlier", "last"}
+    set(TRAILS)
+    - {"judged", "leased", "dispatched", "prepared", "ended", "ended_pooled", "run", "earlier", "last", "close"}
 )
 """Trails of whole intents; the others are parts of them."""
 
