@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from bench.figure import spread
 from executor.intent import Command, Intent
 from executor.policy import DecisionRequest, Facts, PolicyEngine, Review, default_policies_dir
 from executor.policy.client import PACKAGE, RULE, UnixOpaClient
@@ -34,14 +35,6 @@ NOW: Final = 1_700_000_000
 HELLO: Final = DecisionRequest(
     Intent("bench", "cbo", (Command(("echo", "Hello, Staging")),)), Facts(reviews=(Review("cp14", "PASS"),))
 )
-
-
-def spread(name: str, unit: str, values: Sequence[float]) -> dict[str, Any]:
-    """One figure of the summary."""
-    ordered = sorted(values)
-    at = {f"p{part}": ordered[min(len(ordered) - 1, len(ordered) * part // 100)] for part in (50, 95, 99)}
-    rounded = {key: round(value, 4) for key, value in {**at, "min": ordered[0], "max": ordered[-1]}.items()}
-    return {"name": name, "unit": unit, "n": len(ordered), **rounded}
 
 
 def figures() -> list[dict[str, Any]]:

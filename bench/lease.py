@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from bench.figure import spread
 from executor.clock import SystemClock
 from executor.intent import Command, Intent, Limits
 from executor.keys import KeyStore
@@ -22,14 +23,6 @@ from executor.lease import Cosigning, Facts, LeaseAuthority, LeaseVerifier, inte
 
 ROUNDS: Final = 1000
 POLICY: Final = f"sha256:{'a' * 64}"
-
-
-def spread(name: str, unit: str, values: Sequence[float]) -> dict[str, Any]:
-    """One figure of the summary."""
-    ordered = sorted(values)
-    at = {f"p{part}": ordered[min(len(ordered) - 1, len(ordered) * part // 100)] for part in (50, 95, 99)}
-    rounded = {key: round(value, 4) for key, value in {**at, "min": ordered[0], "max": ordered[-1]}.items()}
-    return {"name": name, "unit": unit, "n": len(ordered), **rounded}
 
 
 def figures() -> list[dict[str, Any]]:

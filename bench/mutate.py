@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.lease import spread
+from bench.figure import spread
 from executor.policy import default_policies_dir, find_opa
 from harness.mutate.campaign import Choice, default_jobs, run_campaign
 from harness.policydir import OpaTool

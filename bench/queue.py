@@ -14,12 +14,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import wait
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
+from bench.figure import spread
 from executor.api import Engine, Request
 from executor.bridge.client import BridgeClient, Submission
 from executor.bridge.config import Client, Config
@@ -98,14 +98,6 @@ def serve(folder: str, pipe: Connection) -> None:
                 pipe.send(order_seen)
         gate.close()
         service.close()
-
-
-def spread(name: str, unit: str, values: Sequence[float]) -> dict[str, Any]:
-    """One figure of the summary."""
-    ordered = sorted(values)
-    at = {f"p{part}": ordered[min(len(ordered) - 1, len(ordered) * part // 100)] for part in (50, 95, 99)}
-    rounded = {key: round(value, 4) for key, value in {**at, "min": ordered[0], "max": ordered[-1]}.items()}
-    return {"name": name, "unit": unit, "n": len(ordered), **rounded}
 
 
 def figures() -> list[dict[str, Any]]:

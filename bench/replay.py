@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from bench.lease import spread
+from bench.figure import spread
 from executor.intent import Intent
 from executor.policy import Budget, DecisionRequest, Facts, History, Review, default_policies_dir
 from harness.replay.bulk import BulkDecider

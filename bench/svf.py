@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from bench.lease import spread
+from bench.figure import spread
 from executor.clock import SystemClock
 from executor.keys import SeedSigner
 from executor.svf import SvfLog, verify

@@ -26,6 +26,7 @@ from executor.errors import CordonError
 from executor.keys import KeyStore
 from executor.paths import state_dir
 from harness import attest, report
+from harness.faults import faults
 from harness.report_check import check
 
 BUILD: Final = Path("build/drills")
@@ -89,20 +90,6 @@ def _finish_summary(seconds: float) -> list[str]:
     summary["duration_s"] = round(seconds, 3)
     SUMMARY.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return faults(summary)
-
-
-def faults(summary: dict[str, Any]) -> list[str]:
-    """What makes a run red whatever pytest said."""
-    found = []
-    if not summary["scenarios"]["passed"]:
-        found.append("no scenario passed")
-    counts = [(name, summary["attempts"][name]) for name in ("escaped", "vacuous", "divergent", "over_refused")]
-    found += [f"{count} break-out attempt(s) {name}" for name, count in counts if count]
-    if summary["writes_outside"]:
-        found.append(f"{summary['writes_outside']} write(s) outside the sandbox")
-    if summary["svf"]["missing"] or summary["svf"]["unexpected"]:
-        found.append(f"events: {summary['svf']['missing']} missing, {summary['svf']['unexpected']} unexpected")
-    return found
 
 
 def _report() -> list[str]:

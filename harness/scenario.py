@@ -81,6 +81,8 @@ class Scenario:
     breakout: Breakout | None = None
     positive: Positive | None = None
     twin: Twin | None = None
+    notices: frozenset[str] = frozenset()
+    """Controls whose absence it must notice, beside those its positive control takes away (harness/sabotage)."""
     unmeasured: dict[str, str] = field(default_factory=dict)
     """Engine -> why the scenario cannot be tried there."""
     member: batch.Member | None = None
@@ -158,6 +160,7 @@ def _parse(document: Document, lines: list[str], folder: Path) -> Scenario:
         breakout=_breakout(raw.get("breakout")),
         positive=Positive(frozenset(positive["weaken"]), Expect.parse(positive["expect"])) if positive else None,
         twin=twin,
+        notices=frozenset(raw.get("notices", ())),
         unmeasured={entry["engine"]: entry["reason"] for entry in raw.get("unmeasured", ())},
     )
 

@@ -79,8 +79,6 @@ class KeyStore:
 
     def ring(self) -> KeyRing:
         """Every public key as it is now; raises `OutsideError` when keys were never made."""
-        if not self._trust.exists():
-            raise OutsideError(f"there are no keys yet ({self._trust}); `cordon keys init` makes them")
         return KeyRing(self._read_trust(), {key.kid: key for key in self._read_registered()}, self._read_retired())
 
     def issuer(self) -> Signer:
@@ -175,6 +173,8 @@ class KeyStore:
         return signer
 
     def _read_trust(self) -> Trust:
+        if not self._trust.exists():
+            raise OutsideError(f"there are no keys yet ({self._trust}); `cordon keys init` makes them")
         return Trust.parse(self._read_json(self._trust), where=str(self._trust))
 
     def _read_registered(self) -> list[RegisteredKey]:

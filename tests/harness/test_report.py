@@ -10,6 +10,7 @@ import pytest
 from harness import drills, report
 from harness.browser import Browser
 from harness.errors import ReportError
+from harness.faults import faults
 from harness.report_check import check
 
 
@@ -96,9 +97,9 @@ GOOD = {
 )
 def test_faults_in_the_summary_make_a_run_red(part: str, name: str, value: int, fault: str) -> None:
     """Whatever pytest said, these figures must be zero, and something must have passed."""
-    assert drills.faults(GOOD) == []
-    assert drills.faults({**GOOD, part: {**GOOD[part], name: value}}) == [fault]  # type: ignore[dict-item] # all are dicts
-    assert drills.faults({**GOOD, "writes_outside": 3}) == ["3 write(s) outside the sandbox"]
+    assert faults(GOOD) == []
+    assert faults({**GOOD, part: {**GOOD[part], name: value}}) == [fault]  # type: ignore[dict-item] # all are dicts
+    assert faults({**GOOD, "writes_outside": 3}) == ["3 write(s) outside the sandbox"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,19 @@
+"""What makes a run of drills red, whatever pytest said: read from its summary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def faults(summary: dict[str, Any]) -> list[str]:
+    """What makes a run red whatever pytest said."""
+    found = []
+    if not summary["scenarios"]["passed"]:
+        found.append("no scenario passed")
+    counts = [(name, summary["attempts"][name]) for name in ("escaped", "vacuous", "divergent", "over_refused")]
+    found += [f"{count} break-out attempt(s) {name}" for name, count in counts if count]
+    if summary["writes_outside"]:
+        found.append(f"{summary['writes_outside']} write(s) outside the sandbox")
+    if summary["svf"]["missing"] or summary["svf"]["unexpected"]:
+        found.append(f"events: {summary['svf']['missing']} missing, {summary['svf']['unexpected']} unexpected")
+    return found

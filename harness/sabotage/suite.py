@@ -1,0 +1,52 @@
+"""A whole sweep: scenarios read, one executor opened, the matrix kept after every control."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.drill_session import DrillSession, Wanted, own_state
+from harness.sabotage import cases
+from harness.sabotage.matrix import FILE, Matrix, controls, resumed
+from harness.sabotage.sweep import Say, fingerprint, sweep
+
+
+def sweep_suite(
+    *,
+    say: Say,
+    engine: Wanted = "auto",
+    scenarios: Path = Path("scenarios"),
+    target: Path = FILE,
+    wanted: Sequence[str] = (),
+    fresh: bool = False,
+    thorough: bool = False,
+) -> Matrix:
+    """Take the controls of `wanted` (all) away one by one; the matrix, which is in `target` too.
+
+    `fresh`: nothing is taken over from an interrupted sweep. Raises `ScenarioError` for scenarios that cannot be read
+    and `OutsideError` where no machine can be had.
+    """
+    root = Path.cwd()
+    found = cases.load(scenarios)
+    session = DrillSession(
+        engine=engine,
+        policies=(root / "policies").absolute(),
+        state=own_state(root / "build/drills/state", "sabotage"),
+        progress=say,
+        watched=(scenarios.absolute(),),
+    )
+    try:
+        running = session.executor().engine
+        print_of = fingerprint(root, session)
+        matrix = Matrix(print_of, running) if fresh else resumed(target, print_of, running)
+        return sweep(
+            session,
+            cases.group(found, running),
+            wanted=wanted or list(controls()),
+            matrix=matrix,
+            keep=lambda so_far: so_far.write(target),
+            say=say,
+            thorough=thorough,
+        )
+    finally:
+        session.close()

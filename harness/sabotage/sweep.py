@@ -1,0 +1,177 @@
+"""The sweep: control by control, one warm executor for all of them.
+
+For an executor's control the candidates (harness/sabotage/cases.py) are run without it until one turns red; the same
+case is then run with it, and must be green: only the control differs. A case's attempt is enough for both. Guards of
+the harness are tried on bait (harness/sabotage/guards.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from harness.canaries import content_digest
+from harness.drill_session import DrillSession
+from harness.judge import Finding, judge
+from harness.runs import own_part, perform, plans
+from harness.sabotage import matrix as matrices
+from harness.sabotage.cases import Case, candidates
+from harness.sabotage.guards import GUARDS, Stand
+from harness.sabotage.matrix import Matrix, Row
+from harness.scenario import Scenario
+
+TRIES: Final = 6
+"""Cases run for one control before it counts as missed."""
+_RED: Final = frozenset({"ESCAPED", "DIVERGENT", "FAILED", "VACUOUS", "OVER_REFUSED"})
+SOURCES: Final = ("executor", "harness", "policies", "scenarios", "fixtures")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One scenario's attempt, judged."""
+
+    scenario: Scenario
+    ruling: str
+    finding: str
+
+    @property
+    def red(self) -> bool:
+        """Whether it fails for what it saw, and not because it could not be tried."""
+        return self.ruling in _RED
+
+
+@dataclass(slots=True)
+class Sweep:
+    """What the controls share: the cases, the executor, and what the cases come to with everything in place."""
+
+    session: DrillSession
+    cases: Sequence[Case]
+    tries: int = TRIES
+    thorough: bool = False
+    """Run every candidate, not only until one notices."""
+    _whole: dict[str, dict[str, bool]] = field(default_factory=dict)
+    """Case -> scenario -> green with every control in place."""
+
+    def control(self, name: str) -> Row:
+        """Take the executor's control `name` away."""
+        started = time.monotonic()
+        kind, what = matrices.controls()[name]
+        rulings: dict[str, str] = {}
+        caught: list[str] = []
+        finding = ""
+        fitting = candidates(name, self.cases)
+        for case in fitting if self.thorough else fitting[: self.tries]:
+            seen = tuple(self._try(case, frozenset({name})))
+            red = [one for one in seen if one.red]
+            green = self._green(case) if red else {}
+            caught += [one.scenario.id for one in red if green[one.scenario.id]]
+            told = [one for one in red if green[one.scenario.id]] or seen[:1]
+            rulings |= {one.scenario.id: one.ruling for one in told}
+            finding = finding or next((f"{one.scenario.id}: {one.finding}" for one in red if one in told), "")
+            if caught and not self.thorough:
+                break
+        if not caught:
+            tried = ", ".join(case.name for case in fitting[: self.tries])
+            finding = f"nobody notices: tried {tried}" if fitting else "no scenario takes it away or `notices` it"
+        return Row(name, kind, what, rulings, tuple(caught), finding, time.monotonic() - started)
+
+    def guard(self, name: str, stand: Stand) -> Row:
+        """Show the harness's guard `name` its bait, and then without the guard."""
+        started = time.monotonic()
+        guard = GUARDS[name]
+        seen = guard.tried(stand, blind=False)
+        unseen = guard.tried(stand, blind=True)
+        caught = (seen.subject,) if seen.red and not unseen.red else ()
+        finding = seen.finding if caught else f"with the guard: {seen.finding}; without: {unseen.finding}"
+        rulings = {seen.subject: seen.ruling, f"{seen.subject}, guard off": unseen.ruling}
+        return Row(name, "harness", guard.what, rulings, caught, finding, time.monotonic() - started)
+
+    def _green(self, case: Case) -> dict[str, bool]:
+        """Which scenarios of `case` find nothing wrong with their attempt when every control is in place."""
+        if case.name not in self._whole:
+            self._whole[case.name] = {
+                one.scenario.id: not one.finding for one in self._try(case, frozenset(), attempts=2)
+            }
+        return self._whole[case.name]
+
+    def _try(self, case: Case, without: frozenset[str], *, attempts: int = 1) -> Iterator[Seen]:
+        """The attempt of `case` with controls taken away, judged for each of its scenarios.
+
+        `attempts`: runs made before a finding is believed, for a run that is to be clean: on a crowded host a machine
+        may be lost.
+        """
+        plan = plans(case.first, without)[0]
+        run = perform(plan, self.session.executor(), self.session.watch())
+        seen = [_judged(scenario, judge(scenario, (own_part(run, scenario),)).findings) for scenario in case.scenarios]
+        if attempts > 1 and any(one.finding for one in seen):
+            return (yield from self._try(case, without, attempts=attempts - 1))
+        yield from seen
+
+
+def _judged(scenario: Scenario, findings: Sequence[Finding]) -> Seen:
+    """An attempt on its own: red when anything about it is wrong. Controls are not asked for, so none is missing."""
+    kinds = {finding.kind for finding in findings}
+    if "unmeasured" in kinds:
+        ruling = "UNMEASURED"
+    elif "alarm" in kinds:
+        ruling = "ESCAPED"
+    elif kinds:
+        ruling = "DIVERGENT" if scenario.breakout or kinds - {"expectation", "trail"} else "FAILED"
+    else:
+        ruling = "BLOCKED" if scenario.breakout else "PASSED"
+    return Seen(scenario, ruling, str(findings[0]) if findings else "")
+
+
+def sweep(
+    session: DrillSession,
+    cases: Sequence[Case],
+    *,
+    wanted: Sequence[str],
+    matrix: Matrix,
+    keep: Callable[[Matrix], None],
+    say: Say,
+    thorough: bool = False,
+) -> Matrix:
+    """Try every control of `wanted` that `matrix` does not hold yet; `keep` is called after each."""
+    working = Sweep(session, cases, thorough=thorough)
+    stand = Stand(session, cases)
+    todo = [name for name in wanted if name not in matrix.rows]
+    if len(todo) < len(wanted):
+        say(f"sabotage: {len(wanted) - len(todo)} controls are known from an earlier sweep over the same sources")
+    try:
+        for number, name in enumerate(todo, 1):
+            row = working.guard(name, stand) if name in GUARDS else working.control(name)
+            matrix.rows[name] = row
+            matrix.rows = {key: matrix.rows[key] for key in matrices.controls() if key in matrix.rows}
+            keep(matrix)
+            by = row.caught_by[0] if row.caught else "NOBODY"
+            say(f"sabotage: {number}/{len(todo)} {name}: noticed by {by} ({row.seconds:.1f} s)")
+    finally:
+        stand.close()
+    return matrix
+
+
+def fingerprint(root: Path, session: DrillSession) -> str:
+    """SHA-256 over everything a row depends on: sources, policies, scenarios, the images and the programs."""
+    digest = hashlib.sha256()
+    folders = [root / name for name in SOURCES if (root / name).is_dir()]
+    digest.update(content_digest(_source_files(folders)).encode())
+    digest.update(repr(sorted(session.facts().get("digests", {}).items())).encode())
+    digest.update(repr(sorted(session.facts().get("versions", {}).items())).encode())
+    return digest.hexdigest()
+
+
+def _source_files(folders: Sequence[Path]) -> list[Path]:
+    """Every file a person wrote: what Python and tools leave beside them does not count."""
+    return [
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
