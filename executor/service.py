@@ -83,6 +83,16 @@ class LocalExecutor:
         """The audit trail, for whoever has to record something outside a run."""
         return self._log
 
+    @property
+    def machines(self) -> MachineProvider:
+        """Where machines come from, for drills that look at one."""
+        return self._provider
+
+    @property
+    def vms(self) -> VmHost:
+        """The VMs of this executor, for drills that make their own."""
+        return self._host
+
     def pause(self) -> Stopped:
         """Stop everything where it is: no task is dispatched, no VM runs."""
         self._pipeline.halted.set()

@@ -7,6 +7,7 @@ guest printed becomes markup.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import allure
@@ -17,19 +18,20 @@ from harness import plot
 from harness.escape import guest_text, visible
 from harness.judge import Judgement
 from harness.runs import Role, Run
-from harness.scenario import Scenario
+from harness.scenario import Drill
 
 _DYNAMIC: Final[Any] = allure.dynamic  # the package has no annotations
 OUTPUT: Final = 100_000
 """Characters of one stream kept in the report."""
-_ROLES: Final[dict[Role, str]] = {
+ROLES: Final[dict[Role, str]] = {
     "attempt": "the attempt",
     "positive": "positive control: the same in a weakened VM",
     "twin": "harmless twin",
 }
+"""What each run is to the reader."""
 
 
-def describe(scenario: Scenario) -> None:
+def describe(scenario: Drill) -> None:
     """Title, labels and the one parameter that keeps the history of scenarios apart."""
     _DYNAMIC.title(scenario.title)
     _DYNAMIC.description(scenario.description)
@@ -45,11 +47,16 @@ def describe(scenario: Scenario) -> None:
 def attach(runs: tuple[Run, ...], judgement: Judgement, explanation: str) -> None:
     """One step for each run with its stages inside, then the judge's."""
     for run in runs:
-        with allure.step(_ROLES[run.plan.role]):
+        with allure.step(ROLES[run.plan.role]):
             if run.outcome is None:
                 allure.attach(visible(run.unmeasured), "not tried", AttachmentType.TEXT)
             else:
                 _outcome(run, run.outcome)
+    judged(judgement, explanation)
+
+
+def judged(judgement: Judgement, explanation: str) -> None:
+    """The judge's step."""
     with allure.step(f"judge: {judgement.ruling}"):
         findings = "\n".join(map(str, judgement.findings)) or "verdict, effect and events agree; nothing escaped"
         allure.attach(visible(findings), "findings", AttachmentType.TEXT)
@@ -76,7 +83,7 @@ def _outcome(run: Run, outcome: Outcome) -> None:
         for alarm in run.alarms:
             allure.attach(visible(alarm), "ALARM", AttachmentType.TEXT)
     with allure.step(f"record: {len(outcome.events)} events"):
-        allure.attach("\n".join(_event(event) for event in outcome.events), "event trail", AttachmentType.TEXT)
+        allure.attach("\n".join(event_line(event) for event in outcome.events), "event trail", AttachmentType.TEXT)
         _json("events", list(outcome.events))
         stages = "\n".join(
             f"{stage.duration_ns / 1e6:10.1f} ms  {stage.side:<5} {stage.name}" for stage in outcome.stages
@@ -88,5 +95,6 @@ def _json(name: str, value: Any) -> None:
     allure.attach(json.dumps(value, indent=2, sort_keys=True, default=str), name, AttachmentType.JSON)
 
 
-def _event(event: dict[str, Any]) -> str:
+def event_line(event: Mapping[str, Any]) -> str:
+    """One event on one line."""
     return visible(f"{event.get('seq', ''):>6}  {event.get('ts', ''):<28} {event['type']:<26} {event.get('actor', '')}")

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -118,13 +118,14 @@ class HostWatch:
         self._known = frozenset(descendants(os.getpid()))
         self._sockets = remote_sockets(os.getpid())
 
-    def after(self, outcome: Outcome | None) -> tuple[str, ...]:
-        """What changed that must not, in words."""
+    def after(self, *outcomes: Outcome | None, said: str = "") -> tuple[str, ...]:
+        """What changed that must not, in words. `said`: other text in which no planted secret may be."""
+        texts = ({"what was observed": said.encode()}, *map(_texts, filter(None, outcomes)))
         looks: dict[str, Callable[[], Iterable[str]]] = {
             "files": self._files,
             "processes": self._processes,
             "sockets": self._new_sockets,
-            "secrets": lambda: () if outcome is None else self._leaks(outcome),
+            "secrets": lambda: (leak for some in texts for leak in self._leaks(some)),
         }
         return tuple(alarm for name, look in looks.items() if name not in self.blind for alarm in look())
 
@@ -160,16 +161,21 @@ class HostWatch:
         for text in sorted(remote_sockets(os.getpid()) - self._sockets):
             yield f"a socket appeared: {text}"
 
-    def _leaks(self, outcome: Outcome) -> Iterator[str]:
-        texts = {f"stdout of command {n}": result.stdout for n, result in enumerate(outcome.results)}
-        texts |= {f"stderr of command {n}": result.stderr for n, result in enumerate(outcome.results)}
-        texts |= {f"the file {file.path}": file.content for file in outcome.files}
-        texts["the event trail"] = json.dumps(outcome.events, default=str).encode()
-        texts["the lease"] = json.dumps(outcome.lease, default=str).encode()
+    def _leaks(self, texts: Mapping[str, bytes]) -> Iterator[str]:
         for place, text in texts.items():
             for number, secret in enumerate(self.secrets):
                 if any(spelling in text for spelling in spellings(secret)):
                     yield f"planted secret {number} is in {place}"
+
+
+def _texts(outcome: Outcome) -> dict[str, bytes]:
+    """Everything that came out of a run, by where it is."""
+    texts = {f"stdout of command {n}": result.stdout for n, result in enumerate(outcome.results)}
+    texts |= {f"stderr of command {n}": result.stderr for n, result in enumerate(outcome.results)}
+    texts |= {f"the file {file.path}": file.content for file in outcome.files}
+    texts["the event trail"] = json.dumps(outcome.events, default=str).encode()
+    texts["the lease"] = json.dumps(outcome.lease, default=str).encode()
+    return texts
 
 
 def _same_folder(old: Fingerprint, new: Fingerprint) -> bool:

@@ -14,6 +14,7 @@ from executor.api import Executor
 from executor.errors import OutsideError
 from executor.paths import cache_dir
 from harness.canaries import HostWatch
+from harness.procedures.stage import Kept
 from harness.runs import Run
 
 Wanted = Literal["auto", "kvm", "tcg", "sim"]
@@ -55,9 +56,14 @@ class DrillSession:
     """Files and folders no run may change."""
     shared_runs: dict[str, tuple[Run, ...]] = field(default_factory=dict)
     """Batch -> the runs its members share, once they are made."""
+    kept: Kept = field(init=False)
+    """What procedures share."""
     _executor: Executor | None = None
     _failure: OutsideError | None = None
     _watch: HostWatch | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.kept = Kept(self.state, self.policies)
 
     def executor(self) -> Executor:
         """The executor; the first call starts it. A start that failed is not tried again: the same error is raised."""
@@ -94,6 +100,7 @@ class DrillSession:
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.close()
+        self.kept.closing.close()
         if executor is not None:
             executor.close()
 

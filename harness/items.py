@@ -1,11 +1,9 @@
-"""Scenarios as pytest sees them: a YAML file is a collector, a scenario is one item judged on all of its runs."""
+"""Drills as pytest sees them: a YAML file is a collector, a scenario is one item judged on all of its runs."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -13,39 +11,38 @@ import pytest
 from executor.api import Executor
 from executor.errors import OutsideError
 from harness import allure_record, records
+from harness.drill_item import RECORD, SESSION, DrillItem, RedError
 from harness.drill_session import DrillSession
 from harness.errors import Place, Problem, ScenarioError
 from harness.explain import explain
 from harness.judge import Judgement, judge
+from harness.procedure_item import ProcedureItem
 from harness.runs import Plan, Run, own_part, perform, plans
 from harness.scenario import Scenario, parse_file
 
-SESSION: Final = pytest.StashKey[DrillSession]()
+__all__ = ["IDS", "RECORD", "SESSION", "DrillItem", "RedError", "ScenarioFile", "ScenarioItem"]
+
 IDS: Final = pytest.StashKey[dict[str, Place]]()
-RECORD: Final = pytest.StashKey[records.Record]()
-
-
-class RedError(AssertionError):
-    """A scenario that does not pass; the message is the whole explanation."""
 
 
 class ScenarioFile(pytest.File):
-    """A YAML file of scenarios."""
+    """A YAML file of drills."""
 
-    def collect(self) -> Iterator[ScenarioItem]:
+    def collect(self) -> Iterator[DrillItem]:
         """One item for each document; raises `ScenarioError` with every mistake of the file."""
         name = self.nodeid or str(self.path)
         taken = self.config.stash[IDS]
-        scenarios = parse_file(self.path, name=name)
+        drills = parse_file(self.path, name=name)
         problems = []
-        for scenario in scenarios:
-            first = taken.setdefault(scenario.id, scenario.place)
-            if first != scenario.place:
-                problems.append(Problem(scenario.place, "id", f"{scenario.id} is taken; first at {first}"))
+        for drill in drills:
+            first = taken.setdefault(drill.id, drill.place)
+            if first != drill.place:
+                problems.append(Problem(drill.place, "id", f"{drill.id} is taken; first at {first}"))
         if problems:
             raise ScenarioError(problems)
-        for scenario in scenarios:
-            yield ScenarioItem.from_parent(self, name=scenario.id, scenario=scenario)
+        for drill in drills:
+            kind = ScenarioItem if isinstance(drill, Scenario) else ProcedureItem
+            yield kind.from_parent(self, name=drill.id, drill=drill)
 
     def repr_failure(  # type: ignore[override] # as pytest.Collector itself narrows it
         self, excinfo: pytest.ExceptionInfo[BaseException]
@@ -54,50 +51,33 @@ class ScenarioFile(pytest.File):
         return str(excinfo.value) if isinstance(excinfo.value, ScenarioError) else super().repr_failure(excinfo)
 
 
-class ScenarioItem(pytest.Item):
-    """One scenario: attempt, positive control and harmless twin, judged together."""
+class ScenarioItem(DrillItem):
+    """One scenario: a request taken down the path."""
 
-    def __init__(self, *, scenario: Scenario, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.scenario = scenario
+    def __init__(self, *, drill: Scenario, **arguments: Any) -> None:
+        super().__init__(drill=drill, **arguments)
+        self.scenario = drill
         self._made_runs = True
         """Whether its runs are its own to account for: a batch's belong to the member that ran first."""
-        for name in marks_of(scenario):
-            self.add_marker(name)
-        if scenario.breakout:
-            self.extra_keyword_matches.add(scenario.breakout.mechanism)
 
-    def setup(self) -> None:
-        """Have the executor ready: a scenario's own time does not hold the image's build or the engine's probe."""
-        session = self.config.stash[SESSION]
-        if session.engine not in self.scenario.unmeasured:
-            with suppress(OutsideError):  # told by `runtest`, as the reason why nothing could be measured
-                session.executor()
-
-    def runtest(self) -> None:
-        """Run and judge; raises `RedError` unless the ruling is a good one."""
-        session = self.config.stash[SESSION]
-        started = time.monotonic()
-        allure_record.describe(self.scenario)
+    def tried(self, session: DrillSession, started: float) -> tuple[Judgement, str]:
+        """Make the runs, or share those of its batch, and judge them."""
         before = session.watch().writes_outside
         runs = self._runs(session)
         writes = session.watch().writes_outside - before
         judgement = judge(self.scenario, runs)
-        listed = self.scenario.unmeasured.get(session.running_engine, "") if judgement.ruling == "UNMEASURED" else ""
-        seconds = time.monotonic() - started
         self.stash[RECORD] = records.of(
             self.scenario,
             runs if self._made_runs else (),
             judgement,
-            listed=listed,
-            seconds=seconds,
+            listed=self.listed(session, judgement),
+            seconds=time.monotonic() - started,
             facts=session.facts(),
             writes=writes,
         )
         message = "" if judgement.good else explain(self.scenario, runs, judgement)
         allure_record.attach(runs, judgement, message)
-        self.user_properties += [("ruling", judgement.ruling), ("engine", session.running_engine)]
-        self._conclude(judgement, listed, message)
+        return judgement, message
 
     def _runs(self, session: DrillSession) -> tuple[Run, ...]:
         wanted = plans(self.scenario, session.sabotage)
@@ -122,25 +102,3 @@ class ScenarioItem(pytest.Item):
         else:
             session.shared_runs[member.batch] = tuple(perform(plan, executor, session.watch()) for plan in wanted)
         return session.shared_runs[member.batch]
-
-    @staticmethod
-    def _conclude(judgement: Judgement, listed: str, message: str) -> None:
-        if judgement.good:
-            return
-        if listed:
-            pytest.skip(f"UNMEASURED here: {listed}")
-        raise RedError(message)
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The explanation as it is; anything else is a bug of ours and keeps its traceback."""
-        return str(excinfo.value) if isinstance(excinfo.value, RedError) else super().repr_failure(excinfo, style)
-
-    def reportinfo(self) -> tuple[Path, int, str]:
-        """File, line counted from 0, and title, for pytest's own messages."""
-        return self.path, self.scenario.place.line - 1, f"{self.name} ({self.scenario.title})"
-
-
-def marks_of(scenario: Scenario) -> tuple[str, ...]:
-    """The markers of a scenario: its plan, its tags, and for an attempt `breakout` and its class."""
-    attempt = ("breakout", f"class_{scenario.breakout.class_.lower()}") if scenario.breakout else ()
-    return (f"plan_{scenario.plan.lower()}", *scenario.tags, *attempt)

@@ -18,7 +18,7 @@ from executor.errors import InvalidInputError
 from harness import coverage, schema, summary, summary_table
 from harness.coverage import Covered
 from harness.drill_session import ENGINES, DrillSession, own_state
-from harness.items import IDS, RECORD, SESSION, ScenarioFile, ScenarioItem
+from harness.items import IDS, RECORD, SESSION, DrillItem, ScenarioFile
 from harness.records import Record
 from harness.shard import Shard
 
@@ -87,8 +87,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     shard: Shard | None = config.getoption("--shard")
     if shard is None:
         return
-    mine = shard.keep([item for item in items if isinstance(item, ScenarioItem)])
-    dropped = [item for item in items if isinstance(item, ScenarioItem) and item not in mine]
+    mine = shard.keep([item for item in items if isinstance(item, DrillItem)])
+    dropped = [item for item in items if isinstance(item, DrillItem) and item not in mine]
     items[:] = [item for item in items if item not in dropped]
     config.hook.pytest_deselected(items=dropped)
 

@@ -7,7 +7,7 @@ from typing import Any
 from harness import trail
 from harness.judge import Judgement, is_host_weakened
 from harness.runs import Run
-from harness.scenario import Scenario
+from harness.scenario import Drill, Scenario
 
 Record = dict[str, Any]
 """JSON-like; see `of`."""
@@ -28,12 +28,27 @@ def of(
     `listed`: the reason for which UNMEASURED is accepted here, or empty; `facts`: versions and digests of the executor;
     `writes`: watched files on the host that changed.
     """
-    breakout = scenario.breakout
     untried = {finding.role for finding in judgement.findings if finding.kind == "unmeasured"}
+    made = [_run(run, untried=run.plan.role in untried) for run in runs if run.outcome is not None]
+    return about(scenario, judgement, made, listed=listed, seconds=seconds, facts=facts, writes=writes)
+
+
+def about(
+    drill: Drill,
+    judgement: Judgement,
+    runs: list[Record],
+    *,
+    listed: str,
+    seconds: float,
+    facts: dict[str, Any],
+    writes: int,
+) -> Record:
+    """The record of any drill, its `runs` in the form that `_run` gives them; the rest is as in `of`."""
+    breakout = drill.breakout
     return {
-        "id": scenario.id,
-        "title": scenario.title,
-        "plan": scenario.plan,
+        "id": drill.id,
+        "title": drill.title,
+        "plan": drill.plan,
         "ruling": judgement.ruling,
         "good": judgement.good,
         "findings": [str(finding) for finding in judgement.findings],
@@ -42,7 +57,7 @@ def of(
         "seconds": seconds,
         "facts": facts,
         "writes_outside": writes,
-        "runs": [_run(run, untried=run.plan.role in untried) for run in runs if run.outcome is not None],
+        "runs": runs,
     }
 
 

@@ -45,8 +45,8 @@ class Watch(Protocol):
     def before(self) -> None:
         """Take stock."""
 
-    def after(self, outcome: Outcome | None) -> tuple[str, ...]:
-        """What changed that must not, in words; empty when nothing did."""
+    def after(self, *outcomes: Outcome | None, said: str = "") -> tuple[str, ...]:
+        """What changed that must not, in words; empty when nothing did. `said`: other text that may hold no secret."""
 
 
 def plans(scenario: Scenario, sabotage: frozenset[str] = frozenset()) -> tuple[Plan, ...]:

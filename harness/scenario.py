@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from executor.api import LeaseLife
 from executor.errors import InvalidInputError
@@ -24,6 +24,9 @@ from harness.expect import Expect, Refusal, contradictions
 from harness.strict_yaml import Document, load_documents, path_text
 from harness.validate import problems as schema_problems
 from harness.validate import suggest
+
+if TYPE_CHECKING:
+    from harness.procedure import Procedure
 
 SCHEMA: Final = "cordon.scenario/1"
 MAX_SOURCE: Final = 1024 * 1024
@@ -89,8 +92,12 @@ class Scenario:
     """Its place in a batch, for one that shares its runs (harness/batch.py)."""
 
 
-def parse_file(path: Path, *, name: str | None = None) -> list[Scenario]:
-    """The scenarios of a file; raises `ScenarioError` with every mistake. `name` is what messages call the file."""
+Drill: TypeAlias = "Scenario | Procedure"
+"""What a document describes: a request taken down the path, or a procedure of the harness."""
+
+
+def parse_file(path: Path, *, name: str | None = None) -> list[Drill]:
+    """The drills of a file; raises `ScenarioError` with every mistake. `name` is what messages call the file."""
     label = name or str(path)
     try:
         text = path.read_bytes().decode("utf-8")
@@ -100,13 +107,13 @@ def parse_file(path: Path, *, name: str | None = None) -> list[Scenario]:
     return parse_text(text, label, path.parent)
 
 
-def parse_text(text: str, file: str, folder: Path) -> list[Scenario]:
-    """The scenarios in `text`, called `file` in messages; `source` files are looked for in `folder`."""
+def parse_text(text: str, file: str, folder: Path) -> list[Drill]:
+    """The drills in `text`, called `file` in messages; `source` files are looked for in `folder`."""
     documents = load_documents(text, file)
     if not documents:
         raise ScenarioError([Problem(Place(file, 1, 1), "", "holds no scenario")])
     found: list[Problem] = []
-    scenarios: list[Scenario] = []
+    scenarios: list[Drill] = []
     lines = text.splitlines()
     for document in documents:
         try:
@@ -123,11 +130,14 @@ def parse_text(text: str, file: str, folder: Path) -> list[Scenario]:
     return scenarios
 
 
-def _parse_any(document: Document, lines: list[str], folder: Path) -> list[Scenario]:
-    if isinstance(document.value, dict) and document.value.get("schema") == batch.SCHEMA:
-        from harness import breakouts  # noqa: PLC0415 - it is made of the values defined here
+def _parse_any(document: Document, lines: list[str], folder: Path) -> Sequence[Drill]:
+    from harness import breakouts, procedure  # noqa: PLC0415 - they are made of the values defined here
 
+    schema = document.value.get("schema") if isinstance(document.value, dict) else None
+    if schema == batch.SCHEMA:
         return breakouts.parse(document, lines, folder)
+    if schema == procedure.SCHEMA:
+        return [procedure.parse(document, lines)]
     return [_parse(document, lines, folder)]
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from executor.errors import BugError
 from executor.svf.machine import TRAILS
-from harness import schema
+from harness import procedures, schema
 from harness.expect import implied_trail
 from harness.judge import judge
 
@@ -36,6 +37,15 @@ booleans, there are no merge keys, and every mistake is reported with file, line
 """
 
 
+_PROCEDURES: Final = """\
+## Procedures
+
+A drill that is no single request (the QEMU process seen from the host, a hostile agent, a killed executor, a damaged
+trail) is a `cordon.procedure/1` document: it names a procedure of the harness, which is called as it is, as a positive
+control with something taken away, and as a harmless twin. `cordon schema procedure` prints its schema.
+"""
+
+
 def render() -> str:
     """The whole document."""
     parts = [_HEAD, "## Fields\n", "\n".join(_fields(schema.load(), "")), ""]
@@ -43,6 +53,8 @@ def render() -> str:
         parts += [f"## {title}\n", schema.load()["$defs"][definition]["description"] + "\n"]
         parts += [*(f"- `{value}`: {meaning}" for value, meaning in schema.choices(definition)), ""]
     parts += ["## Trails\n", _trails(), "", "## Rulings\n", _rulings(), ""]
+    parts += [_PROCEDURES, "\n".join(_fields(schema.load(schema.PROCEDURE), "")), ""]
+    parts += ["The procedures there are:\n", "\n".join(map(_procedure, procedures.names())), ""]
     return "\n".join(parts)
 
 
@@ -50,7 +62,9 @@ def _resolve(entry: dict[str, Any]) -> dict[str, Any]:
     """`entry` with its reference followed; what stands beside the reference wins."""
     if "$ref" not in entry:
         return entry
-    target = schema.load()["$defs"][entry["$ref"].rpartition("/")[2]]
+    file, _, path = entry["$ref"].partition("#")
+    definitions = schema.load()["$defs"] | (schema.load(schema.PROCEDURE)["$defs"] if not file else {})
+    target = definitions[path.rpartition("/")[2]]
     return {**target, **{name: value for name, value in entry.items() if name != "$ref"}}
 
 
@@ -66,6 +80,14 @@ def _fields(entry: dict[str, Any], indent: str) -> Iterator[str]:
         inner = _resolve(field["items"]) if field.get("type") == "array" else field
         if inner.get("properties"):
             yield from _fields(inner, indent + "  ")
+
+
+def _procedure(name: str) -> str:
+    found = procedures.find(name)
+    if found is None:
+        raise BugError(f"procedure {name} is listed and not there")
+    arguments = ", ".join(f"`{one}`" for one in found.arguments)
+    return f"- `{name}`{f' ({arguments})' if arguments else ''}: {found.summary}"
 
 
 def _kind(field: dict[str, Any]) -> str:

@@ -33,8 +33,10 @@ def _validator(name: str) -> Draft202012Validator:
 
 def _schema_of(value: Any) -> str:
     """The schema a document is judged by: by its own word, and for one without a known word that of scenarios."""
-    batches = schema.load(schema.BREAKOUTS)["properties"]["schema"]["const"]
-    return schema.BREAKOUTS if isinstance(value, dict) and value.get("schema") == batches else schema.SCENARIO
+    said = value.get("schema") if isinstance(value, dict) else None
+    others = (schema.BREAKOUTS, schema.PROCEDURE)
+    fitting = (name for name in others if schema.load(name)["properties"]["schema"]["const"] == said)
+    return next(fitting, schema.SCENARIO)
 
 
 def problems(document: Document) -> list[Problem]:

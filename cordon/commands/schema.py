@@ -12,7 +12,7 @@ from executor.errors import OutsideError
 from executor.policy import default_policies_dir
 from harness import schema as scenario_schema
 
-HELP: Final = "print a published JSON Schema: of scenarios, of the policy's input, of leases"
+HELP: Final = "print a published JSON Schema: of scenarios, batches, procedures, the policy's input, leases"
 
 
 def _input() -> str:
@@ -27,7 +27,13 @@ def _lease() -> str:
     return files("executor.lease").joinpath("lease_schema.json").read_text(encoding="utf-8")
 
 
-_SCHEMAS: Final[dict[str, Callable[[], str]]] = {"scenario": scenario_schema.text, "input": _input, "lease": _lease}
+_SCHEMAS: Final[dict[str, Callable[[], str]]] = {
+    "scenario": scenario_schema.text,
+    "breakouts": lambda: scenario_schema.text(scenario_schema.BREAKOUTS),
+    "procedure": lambda: scenario_schema.text(scenario_schema.PROCEDURE),
+    "input": _input,
+    "lease": _lease,
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -27,6 +27,11 @@ class VmMachine:
         return self._boot
 
     @property
+    def vm(self) -> Vm:
+        """The VM itself, for drills that look at it from the host."""
+        return self._vm
+
+    @property
     def session(self) -> GuestSession:
         """The conversation with its agent."""
         return self._vm.session

@@ -56,7 +56,7 @@ class Nobody:
     def before(self) -> None:
         """Nothing."""
 
-    def after(self, _outcome: Outcome | None) -> tuple[str, ...]:
+    def after(self, *outcomes: Outcome | None, said: str = "") -> tuple[str, ...]:  # noqa: ARG002 - the protocol's
         """Nothing."""
         return ()
 

@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import Problem, ScenarioError
-from harness.scenario import Scenario, parse_file
+from harness.scenario import Drill, Scenario, parse_file
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is run at once: one scenario, or all members of a batch."""
+    """What is run at once: one drill, or all members of a batch."""
 
     name: str
     """The scenario's id or the batch's."""
-    scenarios: tuple[Scenario, ...]
+    scenarios: tuple[Drill, ...]
 
     @property
-    def first(self) -> Scenario:
+    def first(self) -> Drill:
         """The one whose runs all members share."""
         return self.scenarios[0]
 
@@ -38,9 +38,9 @@ class Case:
         return control in self.first.notices or control in self.weakened
 
 
-def load(folder: Path, *, root: Path | None = None) -> list[Scenario]:
+def load(folder: Path, *, root: Path | None = None) -> list[Drill]:
     """Every scenario below `folder`; raises `ScenarioError` with the mistakes of all files."""
-    found: list[Scenario] = []
+    found: list[Drill] = []
     problems: list[Problem] = []
     for path in sorted(folder.rglob("*.y*ml")):
         try:
@@ -52,12 +52,13 @@ def load(folder: Path, *, root: Path | None = None) -> list[Scenario]:
     return found
 
 
-def group(scenarios: Iterable[Scenario], engine: str) -> list[Case]:
+def group(scenarios: Iterable[Drill], engine: str) -> list[Case]:
     """Cases in the order of their first scenario; what cannot be tried on `engine` is left out."""
-    members: dict[str, list[Scenario]] = {}
-    for scenario in scenarios:
-        if engine not in scenario.unmeasured:
-            members.setdefault(scenario.member.batch if scenario.member else scenario.id, []).append(scenario)
+    members: dict[str, list[Drill]] = {}
+    for drill in scenarios:
+        if engine not in drill.unmeasured:
+            batch = drill.member.batch if isinstance(drill, Scenario) and drill.member else drill.id
+            members.setdefault(batch, []).append(drill)
     return [Case(name, tuple(found)) for name, found in members.items()]
 
 

@@ -53,7 +53,8 @@ class Stand:
 
     def _made(self, name: str, fits: Callable[[Scenario], bool]) -> tuple[Scenario, tuple[Run, ...]]:
         if name not in self._runs:
-            scenario = next((case.first for case in self._cases if fits(case.first)), None)
+            all_of = (case.first for case in self._cases)
+            scenario = next((one for one in all_of if isinstance(one, Scenario) and fits(one)), None)
             if scenario is None:
                 raise ReportError(f"no scenario of the suite can be the bait called {name}")
             executor, watch = self.session.executor(), self.session.watch()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from harness import procedure_runs
 from harness.canaries import content_digest
 from harness.drill_session import DrillSession
 from harness.judge import Finding, judge
@@ -22,7 +23,7 @@ from harness.sabotage import matrix as matrices
 from harness.sabotage.cases import Case, candidates
 from harness.sabotage.guards import GUARDS, Stand
 from harness.sabotage.matrix import Matrix, Row
-from harness.scenario import Scenario
+from harness.scenario import Drill, Scenario
 
 TRIES: Final = 6
 """Cases run for one control before it counts as missed."""
@@ -36,7 +37,7 @@ Say = Callable[[str], None]
 class Seen:
     """One scenario's attempt, judged."""
 
-    scenario: Scenario
+    scenario: Drill
     ruling: str
     finding: str
 
@@ -106,15 +107,26 @@ class Sweep:
         `attempts`: runs made before a finding is believed, for a run that is to be clean: on a crowded host a machine
         may be lost.
         """
-        plan = plans(case.first, without)[0]
-        run = perform(plan, self.session.executor(), self.session.watch())
-        seen = [_judged(scenario, judge(scenario, (own_part(run, scenario),)).findings) for scenario in case.scenarios]
+        seen = [_judged(drill, findings) for drill, findings in self._findings(case, without)]
         if attempts > 1 and any(one.finding for one in seen):
             return (yield from self._try(case, without, attempts=attempts - 1))
         yield from seen
 
+    def _findings(self, case: Case, without: frozenset[str]) -> Iterator[tuple[Drill, Sequence[Finding]]]:
+        """What is wrong with each drill of `case` when its attempt is made with controls taken away."""
+        session, first = self.session, case.first
+        if not isinstance(first, Scenario):
+            call = procedure_runs.calls(first)[0]
+            seen = procedure_runs.perform(first, *call, session.executor(), session.watch(), session.kept, without)
+            yield first, procedure_runs.findings_of(first, seen)
+            return
+        run = perform(plans(first, without)[0], session.executor(), session.watch())
+        for scenario in case.scenarios:
+            if isinstance(scenario, Scenario):
+                yield scenario, judge(scenario, (own_part(run, scenario),)).findings
 
-def _judged(scenario: Scenario, findings: Sequence[Finding]) -> Seen:
+
+def _judged(scenario: Drill, findings: Sequence[Finding]) -> Seen:
     """An attempt on its own: red when anything about it is wrong. Controls are not asked for, so none is missing."""
     kinds = {finding.kind for finding in findings}
     if "unmeasured" in kinds:

@@ -10,6 +10,8 @@ from typing import Any, Final
 SCENARIO: Final = "scenario.schema.json"
 BREAKOUTS: Final = "breakouts.schema.json"
 """Batches of break-out attempts; it refers to the other."""
+PROCEDURE: Final = "procedure.schema.json"
+"""Drills that are no single request; it refers to the scenarios' as well."""
 
 
 def text(name: str = SCENARIO) -> str:

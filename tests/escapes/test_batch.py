@@ -36,7 +36,7 @@ NAMES = ("bpf", "clock", "config")
 
 def scenarios(folder: Path, text: str = TEXT) -> dict[str, Scenario]:
     (folder / "probes.py").write_text("", encoding="utf-8")
-    return {scenario.id: scenario for scenario in parse_text(text, "x.yaml", folder)}
+    return {scenario.id: scenario for scenario in parse_text(text, "x.yaml", folder) if isinstance(scenario, Scenario)}
 
 
 def line(mechanism: str, **changes: Any) -> dict[str, Any]:

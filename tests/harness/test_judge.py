@@ -186,6 +186,7 @@ def test_every_rule_has_a_case_that_turns_red() -> None:
 
 def scenario(text: str = TEXT) -> Scenario:
     (found,) = parse_text(text, "s.yaml", Path("/nonexistent"))
+    assert isinstance(found, Scenario)
     return found
 
 

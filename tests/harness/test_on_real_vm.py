@@ -11,7 +11,7 @@ from harness.canaries import HostWatch
 from harness.explain import explain
 from harness.judge import judge
 from harness.runs import perform, plans
-from harness.scenario import parse_file
+from harness.scenario import Scenario, parse_file
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 
@@ -20,6 +20,7 @@ SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 def test_hello_staging_passes_and_a_dropped_event_does_not(cordon_executor: Any, tmp_path: Path) -> None:
     """The same scenario on the same executor: PASSED as it is, DIVERGENT and named when one event is left out."""
     (hello,) = parse_file(SCENARIOS / "hello_staging.yaml")
+    assert isinstance(hello, Scenario)
     watch = HostWatch(tmp_path / "canaries")
     rulings = []
     for sabotage in (frozenset[str](), frozenset({"event_drop"})):

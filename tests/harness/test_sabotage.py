@@ -78,7 +78,7 @@ class Scripted:
 
 def scenarios(*texts: str) -> list[Scenario]:
     """The scenarios of several documents."""
-    return parse_text("---\n".join(texts), "x.yaml", Path())
+    return [one for one in parse_text("---\n".join(texts), "x.yaml", Path()) if isinstance(one, Scenario)]
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ controls:
 
 
 def parse(text: str, folder: Path = Path("/nonexistent")) -> list[Scenario]:
-    return parse_text(text, "s.yaml", folder)
+    return [drill for drill in parse_text(text, "s.yaml", folder) if isinstance(drill, Scenario)]
 
 
 def problems(text: str, folder: Path = Path("/nonexistent")) -> list[str]:
