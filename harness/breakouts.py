@@ -57,6 +57,7 @@ def parse(document: Document, lines: list[str], folder: Path) -> list[Scenario]:
                 breakout=Breakout(raw["class"], entry["mechanism"], refusal),
                 positive=Positive(frozenset(raw["weaken"]), batch.positive_expect()),
                 twin=twin,
+                without=frozenset(raw.get("without", ())),
                 notices=frozenset(raw.get("notices", ())),
                 unmeasured=dict.fromkeys(ENGINES, entry["unmeasured"]) if "unmeasured" in entry else engines,
                 member=batch.Member(raw["id"], entry["mechanism"], names),

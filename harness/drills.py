@@ -2,9 +2,10 @@
 
 1. empty build/drills (the history of earlier reports is kept);
 2. pytest over scenarios/ on real VMs, with JUnit XML, Allure results and summary.json;
-3. the report, one HTML file;
-4. a browser opens it and looks for every scenario;
-5. a signed statement (attestation.json) binds the results to commit, policy, image and agent.
+3. sabotage: every control is taken away once, and some scenario has to notice; a run of chosen scenarios leaves it out;
+4. the report, one HTML file;
+5. a browser opens it and looks for every scenario;
+6. a signed statement (attestation.json) binds the results to commit, policy, image and agent.
 
 Exit status: pytest's, else 1 when the report or its check failed. A failed step does not keep the later ones from
 showing what there is to see.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -26,16 +28,22 @@ from executor.errors import CordonError
 from executor.keys import KeyStore
 from executor.paths import state_dir
 from harness import attest, report
+from harness.errors import ReportError
 from harness.faults import faults
 from harness.report_check import check
+from harness.sabotage import matrix
+from harness.shard import Shard
 
 BUILD: Final = Path("build/drills")
-KEPT: Final = frozenset({"history.jsonl", "sabotage.json", "state"})
+KEPT: Final = frozenset({"history.jsonl", "state"})
 """Names below build/drills that a run leaves in place; `state` is cleaned by the plugin, process by process."""
 SUMMARY: Final = BUILD / "summary.json"
 ATTESTATION: Final = BUILD / "attestation.json"
 JUNIT: Final = BUILD / "junit.xml"
 HISTORY: Final = BUILD / "history.jsonl"
+SABOTAGE: Final = BUILD / "sabotage.json"
+_CHOOSING: Final = ("-k", "-m", "--lf", "--ff", "--last-failed", "--deselect", "--ignore", "--sabotage", "--co")
+"""Options of pytest after which not all scenarios were run."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,8 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     clean(BUILD)
     started = time.monotonic()
     status = run_pytest(extra)
+    swept = _sabotage(extra) if is_whole(extra) else None
     seconds = time.monotonic() - started
-    problems = [*_finish_summary(seconds), *_report(), *_attest()]
+    problems = [*_finish_summary(seconds, swept), *_report(), *_attest()]
     for problem in problems:
         sys.stderr.write(f"drills: {problem}\n")
     _say(f"drills: {'green' if not status and not problems else 'RED'} after {seconds:.0f} s; summary {SUMMARY}")
@@ -74,6 +83,57 @@ def run_pytest(extra: Sequence[str]) -> int:
     return subprocess.run([*command, *extra], check=False).returncode
 
 
+def is_whole(extra: Sequence[str]) -> bool:
+    """Whether nothing in pytest's arguments chooses among the scenarios, or does something else than run them.
+
+    A shard is a part of the whole: it sweeps its part of the controls.
+    """
+    chosen = any(_is_path(argument) for argument in extra)
+    return not chosen and not any(argument.startswith(_CHOOSING) for argument in extra)
+
+
+def _sabotage(extra: Sequence[str]) -> dict[str, Any] | None:
+    """Sweep the controls in as many processes as pytest had workers; the matrix, None when there is none."""
+    workers = Shard.workers(option(extra, "-n", "--numprocesses"))
+    part = option(extra, "--shard")
+    mine = Shard.parse(part) if part else Shard(1, 1)
+    running = []
+    for number in range(workers):
+        target = SABOTAGE.with_name(f"sabotage-{number}.json")
+        command = [sys.executable, "-m", "cordon", "drills", "sabotage", "--fresh", "--quiet", f"--output={target}"]
+        command += [f"--engine={option(extra, '--engine') or 'auto'}", f"--shard={mine.within(number, workers)}"]
+        running.append((target, subprocess.Popen(command)))
+    try:
+        for _, process in running:
+            process.wait()
+        raws = [matrix.read(target) for target, _ in running]
+    except ReportError as error:
+        sys.stderr.write(f"drills: {error}\n")
+        return None
+    finally:
+        for target, process in running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.wait()
+            target.unlink(missing_ok=True)
+    merged = matrix.merged(raws)
+    matrix.write(SABOTAGE, merged)
+    return merged
+
+
+def option(extra: Sequence[str], *names: str) -> str:
+    """The value of an option among pytest's arguments, `--name=value`, `--name value` or `-nvalue`; empty without."""
+    for number, argument in enumerate(extra):
+        for name in names:
+            if argument == name:
+                return extra[number + 1] if number + 1 < len(extra) else ""
+            if argument.startswith(f"{name}="):
+                return argument.partition("=")[2]
+            if not name.startswith("--") and argument.startswith(name):
+                return argument[len(name) :]
+    return ""
+
+
 def _is_path(argument: str) -> bool:
     """Whether `argument` names scenarios: not every path does, options have paths for values."""
     path = Path(argument.partition("::")[0])
@@ -81,13 +141,15 @@ def _is_path(argument: str) -> bool:
     return not argument.startswith("-") and named and path.exists()
 
 
-def _finish_summary(seconds: float) -> list[str]:
-    """Put the whole run's duration into the summary; complaints when there is none or it shows a fault."""
+def _finish_summary(seconds: float, swept: dict[str, Any] | None) -> list[str]:
+    """Put the sweep and the whole run's duration into the summary; complaints when it is not there or shows a fault."""
     try:
         summary: dict[str, Any] = json.loads(SUMMARY.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         return [f"there is no summary: {error}"]
     summary["duration_s"] = round(seconds, 3)
+    if swept is not None:
+        summary["sabotage"] = {name: swept[name] for name in ("controls", "caught", "missed")}
     SUMMARY.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return faults(summary)
 

@@ -16,4 +16,7 @@ def faults(summary: dict[str, Any]) -> list[str]:
         found.append(f"{summary['writes_outside']} write(s) outside the sandbox")
     if summary["svf"]["missing"] or summary["svf"]["unexpected"]:
         found.append(f"events: {summary['svf']['missing']} missing, {summary['svf']['unexpected']} unexpected")
+    found += [f"sabotage: nobody notices that {name} is gone" for name in summary["sabotage"].get("missed", ())]
+    if summary["sabotage"]["caught"] < summary["sabotage"]["controls"] and not summary["sabotage"].get("missed"):
+        found.append(f"sabotage: {summary['sabotage']['caught']} of {summary['sabotage']['controls']} controls caught")
     return found

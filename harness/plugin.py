@@ -15,10 +15,10 @@ import pytest
 
 from executor import weaken
 from executor.errors import InvalidInputError
-from harness import coverage, schema, summary, summary_table
+from harness import coverage, records, schema, summary, summary_table
 from harness.coverage import Covered
 from harness.drill_session import ENGINES, DrillSession, own_state
-from harness.items import IDS, RECORD, SESSION, DrillItem, ScenarioFile
+from harness.items import IDS, RECORD, SESSION, DrillItem, ScenarioFile, ScenarioItem
 from harness.records import Record
 from harness.shard import Shard
 
@@ -87,10 +87,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     shard: Shard | None = config.getoption("--shard")
     if shard is None:
         return
-    mine = shard.keep([item for item in items if isinstance(item, DrillItem)])
+    mine = shard.keep([item for item in items if isinstance(item, DrillItem)], unit=_unit)
     dropped = [item for item in items if isinstance(item, DrillItem) and item not in mine]
     items[:] = [item for item in items if item not in dropped]
     config.hook.pytest_deselected(items=dropped)
+
+
+def _unit(item: DrillItem) -> str:
+    """What shares its runs: a batch, or the drill alone."""
+    member = item.scenario.member if isinstance(item, ScenarioItem) else None
+    return member.batch if member else item.name
 
 
 @pytest.hookimpl(wrapper=True)
@@ -136,7 +142,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if found and (results := config.getoption("allure_report_dir", None)):
         coverage.attach(config.stash[COVERED], Path(results))
     if target := config.getoption("--summary"):
-        summary.write(target, summary.summarize(found, config.stash[SESSION].policies, config.stash[COVERED]))
+        policies = config.stash[SESSION].policies
+        summary.write(target, summary.summarize(found, policies, config.stash[COVERED]))
+        records.write(target.with_name(records.FILE), found, config.stash[COVERED])
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
 
-from harness import trail
+from harness import coverage, trail
+from harness.coverage import Covered
+from harness.errors import ReportError
 from harness.judge import Judgement, is_host_weakened
 from harness.runs import Run
 from harness.scenario import Drill, Scenario
 
 Record = dict[str, Any]
 """JSON-like; see `of`."""
+FILE: Final = "records.json"
+"""Beside the summary: what it was made from, for the report's front page and for merging shards."""
+SCHEMA: Final = "cordon.records/1"
 
 
 def of(
@@ -74,8 +82,33 @@ def _run(run: Run, *, untried: bool) -> Record:
         "effect": outcome.effect,
         "verdict": outcome.verdict,
         "policy_digest": outcome.decision.get("policy_digest", ""),
-        "events": [dict(event) for event in outcome.events] if judged else [],
+        "seen": len(outcome.events) if judged else 0,
+        "covered": coverage.of_events(outcome.events if judged else ()).to_json(),
         "missing": missing,
         "unexpected": unexpected,
         "stages": [[stage.name, stage.duration_ns, stage.side] for stage in outcome.stages],
     }
+
+
+def write(path: Path, found: Sequence[Record], covered: Covered) -> None:
+    """Write the records of a session, and what its audit trails cover."""
+    content = {"schema": SCHEMA, "covered": covered.to_json(), "records": list(found)}
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(content, sort_keys=True) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def read(paths: Iterable[Path]) -> tuple[list[Record], Covered]:
+    """The records of one session or of several shards; raises `ReportError` for a file that holds none."""
+    found: list[Record] = []
+    covered = Covered()
+    for path in paths:
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            if raw["schema"] != SCHEMA:
+                raise ReportError(f"{path} holds no records of this version")
+            found += raw["records"]
+            covered |= Covered.from_json(raw["covered"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ReportError(f"{path} cannot be read as records of drills: {error}") from None
+    return found, covered

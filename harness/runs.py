@@ -51,17 +51,18 @@ class Watch(Protocol):
 
 def plans(scenario: Scenario, sabotage: frozenset[str] = frozenset()) -> tuple[Plan, ...]:
     """The runs of a scenario in order. `sabotage` is taken away in every one of them, beyond what the scenario says."""
+    gone = scenario.without | sabotage
     attempt = Request(
         intent=scenario.intent,
         attempt=scenario.attempt,
         approvals=scenario.approvals,
-        weaken=sabotage,
+        weaken=gone,
         tamper=dict(scenario.tamper),
         life=scenario.life,
     )
     found = [Plan("attempt", attempt, scenario.expect)]
     if scenario.positive:
-        weakened = replace(attempt, weaken=scenario.positive.weaken | sabotage)
+        weakened = replace(attempt, weaken=scenario.positive.weaken | gone)
         found.append(Plan("positive", weakened, scenario.positive.expect))
     if scenario.twin:
         harmless = replace(attempt, intent=for_twin(scenario, scenario.twin), attempt=None, tamper={}, life=LeaseLife())

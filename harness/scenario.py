@@ -84,6 +84,8 @@ class Scenario:
     breakout: Breakout | None = None
     positive: Positive | None = None
     twin: Twin | None = None
+    without: frozenset[str] = frozenset()
+    """Controls taken away in every run: layers that have failed already, to show that the next one holds."""
     notices: frozenset[str] = frozenset()
     """Controls whose absence it must notice, beside those its positive control takes away (harness/sabotage)."""
     unmeasured: dict[str, str] = field(default_factory=dict)
@@ -170,6 +172,7 @@ def _parse(document: Document, lines: list[str], folder: Path) -> Scenario:
         breakout=_breakout(raw.get("breakout")),
         positive=Positive(frozenset(positive["weaken"]), Expect.parse(positive["expect"])) if positive else None,
         twin=twin,
+        without=frozenset(raw.get("without", ())),
         notices=frozenset(raw.get("notices", ())),
         unmeasured={entry["engine"]: entry["reason"] for entry in raw.get("unmeasured", ())},
     )

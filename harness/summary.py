@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from harness import coverage
 from harness.canaries import content_digest
 from harness.coverage import Covered
 from harness.records import Record
@@ -84,12 +83,13 @@ def svf(runs: Sequence[Record], covered: Covered) -> dict[str, Any]:
     What the runs' own events cover counts too, so that nothing is lost where there is no trail.
     """
     judged = [run for run in runs if run["judged"]]
-    seen = sum(len(run["events"]) for run in judged)
+    seen = sum(run["seen"] for run in judged)
     missing = sum(run["missing"] for run in judged)
     unexpected = sum(run["unexpected"] for run in judged)
     expected = seen - unexpected + missing
     whole = expected + unexpected
-    covered |= coverage.of_events([event for run in judged for event in run["events"]])
+    for run in judged:
+        covered |= Covered.from_json(run["covered"])
     return {
         "expected": expected,
         "seen": seen,

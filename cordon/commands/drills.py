@@ -13,6 +13,7 @@ from harness import drills
 from harness.drill_session import ENGINES
 from harness.sabotage import controls, sweep_suite
 from harness.sabotage.matrix import FILE
+from harness.shard import Shard
 
 HELP: Final = "run the scenarios on real VMs and make the report; or sabotage: take every control away once"
 SABOTAGE: Final = "sabotage"
@@ -55,6 +56,8 @@ def _sabotage(words: list[str]) -> int:
     parser.add_argument("--scenarios", type=Path, default=Path("scenarios"), metavar="DIR", help="where they are")
     parser.add_argument("--output", type=Path, default=FILE, metavar="FILE", help=f"the matrix ({FILE})")
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted sweep")
+    parser.add_argument("--shard", metavar="I/N", type=Shard.parse, help="only the I-th of N parts of the controls")
+    parser.add_argument("--quiet", action="store_true", help="progress only: no table, no list of what was missed")
     parser.add_argument("--all", action="store_true", help="run every scenario that could notice, not until one does")
     parser.add_argument("--json", action="store_true", help="print the matrix as JSON")
     options = parser.parse_args(words)
@@ -62,6 +65,7 @@ def _sabotage(words: list[str]) -> int:
     if unknown := sorted(set(options.control) - known.keys()):
         raise InvalidInputError(f"no such control: {', '.join(unknown)}; there are {', '.join(known)}")
     wanted = [name for name in known if not options.control or name in options.control]
+    wanted = options.shard.keep(wanted) if options.shard else wanted
     matrix = sweep_suite(
         engine=options.engine,
         scenarios=options.scenarios,
@@ -72,6 +76,8 @@ def _sabotage(words: list[str]) -> int:
         thorough=options.all,
     )
     missed = [name for name in wanted if name not in matrix.rows or not matrix.rows[name].caught]
+    if options.quiet:
+        return 1 if missed else 0
     if options.json:
         print_json(matrix.to_json())
     else:

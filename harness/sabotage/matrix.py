@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -53,16 +53,18 @@ class Matrix:
     fingerprint: str
     """Of everything a result depends on: rows of another one are not taken over."""
     engine: str
+    wanted: tuple[str, ...]
+    """The controls to be tried: all of them, or a shard's part."""
     rows: dict[str, Row] = field(default_factory=dict)
 
     @property
     def missed(self) -> list[str]:
-        """Controls whose absence nobody noticed."""
-        return [name for name, row in self.rows.items() if not row.caught]
+        """Controls whose absence nobody noticed, or that were not tried."""
+        return [name for name in self.wanted if name not in self.rows or not self.rows[name].caught]
 
     def figures(self) -> dict[str, int]:
         """`sabotage` of the summary: how many controls there are, and how many of them were missed by somebody."""
-        return {"controls": len(controls()), "caught": sum(row.caught for row in self.rows.values())}
+        return {"controls": len(self.wanted), "caught": len(self.wanted) - len(self.missed)}
 
     def to_json(self) -> dict[str, Any]:
         """As `sabotage.json` holds it."""
@@ -71,6 +73,7 @@ class Matrix:
             "fingerprint": self.fingerprint,
             "engine": self.engine,
             **self.figures(),
+            "wanted": list(self.wanted),
             "missed": self.missed,
             "rows": [
                 {
@@ -89,10 +92,15 @@ class Matrix:
 
     def write(self, path: Path) -> None:
         """Write it, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(json.dumps(self.to_json(), indent=2) + "\n", encoding="utf-8")
-        part.replace(path)
+        write(path, self.to_json())
+
+
+def write(path: Path, raw: dict[str, Any]) -> None:
+    """Write a matrix as JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -106,22 +114,33 @@ def read(path: Path) -> dict[str, Any]:
     return raw
 
 
-def resumed(path: Path, fingerprint: str, engine: str) -> Matrix:
-    """What an earlier, interrupted sweep over the very same sources found; else an empty matrix."""
-    matrix = Matrix(fingerprint, engine)
+def resumed(path: Path, empty: Matrix) -> Matrix:
+    """`empty` with what an earlier, interrupted sweep over the very same sources caught."""
     try:
         raw = read(path)
     except ReportError:
-        return matrix
-    if (raw["fingerprint"], raw["engine"]) == (fingerprint, engine):
-        known = controls()
-        matrix.rows = {row.control: row for row in map(_row, raw["rows"]) if row.control in known and row.caught}
-    return matrix
+        return empty
+    if (raw["fingerprint"], raw["engine"]) != (empty.fingerprint, empty.engine):
+        return empty
+    known = controls()
+    rows = {row.control: row for row in map(_row, raw["rows"]) if row.control in known and row.caught}
+    return replace(empty, rows=rows)
 
 
-def merged(raws: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The first complete matrix of several (each shard's, where each made one), else the one with most caught."""
-    return max(raws, key=lambda raw: raw["caught"])
+def merged(raws: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The parts of a sweep as one. Raises `ReportError` for parts of different sources, images or engines."""
+    kinds = {(raw["fingerprint"], raw["engine"]) for raw in raws}
+    if len(kinds) != 1:
+        raise ReportError("the parts of the sabotage sweep are of different sources, images or engines")
+    rows = {row["control"]: row for raw in raws for row in raw["rows"]}
+    fingerprint, engine = kinds.pop()
+    wanted = {name for raw in raws for name in raw["wanted"]}
+    return Matrix(
+        fingerprint,
+        engine,
+        tuple(name for name in controls() if name in wanted),
+        {name: _row(rows[name]) for name in controls() if name in rows},
+    ).to_json()
 
 
 def _row(raw: Mapping[str, Any]) -> Row:

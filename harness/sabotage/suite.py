@@ -37,12 +37,11 @@ def sweep_suite(
     )
     try:
         running = session.executor().engine
-        print_of = fingerprint(root, session)
-        matrix = Matrix(print_of, running) if fresh else resumed(target, print_of, running)
+        empty = Matrix(fingerprint(root, session), running, tuple(wanted or controls()))
+        matrix = empty if fresh else resumed(target, empty)
         return sweep(
             session,
             cases.group(found, running),
-            wanted=wanted or list(controls()),
             matrix=matrix,
             keep=lambda so_far: so_far.write(target),
             say=say,

@@ -144,18 +144,19 @@ def sweep(
     session: DrillSession,
     cases: Sequence[Case],
     *,
-    wanted: Sequence[str],
     matrix: Matrix,
     keep: Callable[[Matrix], None],
     say: Say,
     thorough: bool = False,
 ) -> Matrix:
-    """Try every control of `wanted` that `matrix` does not hold yet; `keep` is called after each."""
+    """Try every control that `matrix` wants and does not hold yet; `keep` is called after each."""
     working = Sweep(session, cases, thorough=thorough)
     stand = Stand(session, cases)
-    todo = [name for name in wanted if name not in matrix.rows]
-    if len(todo) < len(wanted):
-        say(f"sabotage: {len(wanted) - len(todo)} controls are known from an earlier sweep over the same sources")
+    todo = [name for name in matrix.wanted if name not in matrix.rows]
+    if len(todo) < len(matrix.wanted):
+        say(
+            f"sabotage: {len(matrix.wanted) - len(todo)} controls are known from an earlier sweep over the same sources"
+        )
     try:
         for number, name in enumerate(todo, 1):
             row = working.guard(name, stand) if name in GUARDS else working.control(name)

@@ -83,6 +83,7 @@ GOOD = {
     "attempts": {"escaped": 0, "vacuous": 0, "divergent": 0, "over_refused": 0},
     "writes_outside": 0,
     "svf": {"missing": 0, "unexpected": 0},
+    "sabotage": {"controls": 2, "caught": 2},
 }
 
 
@@ -93,9 +94,11 @@ GOOD = {
         ("attempts", "escaped", 1, "1 break-out attempt(s) escaped"),
         ("attempts", "over_refused", 2, "2 break-out attempt(s) over_refused"),
         ("svf", "missing", 1, "events: 1 missing, 0 unexpected"),
+        ("sabotage", "missed", ["seccomp"], "sabotage: nobody notices that seccomp is gone"),
+        ("sabotage", "caught", 1, "sabotage: 1 of 2 controls caught"),
     ],
 )
-def test_faults_in_the_summary_make_a_run_red(part: str, name: str, value: int, fault: str) -> None:
+def test_faults_in_the_summary_make_a_run_red(part: str, name: str, value: object, fault: str) -> None:
     """Whatever pytest said, these figures must be zero, and something must have passed."""
     assert faults(GOOD) == []
     assert faults({**GOOD, part: {**GOOD[part], name: value}}) == [fault]  # type: ignore[dict-item] # all are dicts
@@ -119,3 +122,30 @@ def test_paths_of_scenarios_are_told_from_other_arguments(
     """Only arguments that name scenarios replace the whole folder; the value of an option does not."""
     monkeypatch.chdir(Path(__file__).resolve().parents[2])
     assert drills._is_path(argument) is names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "whole"),
+    [
+        ([], True),
+        (["-n", "2", "--engine=tcg"], True),
+        (["--shard", "1/4"], True),
+        (["scenarios/hello_staging.yaml"], False),
+        (["-m", "smoke"], False),
+        (["-kseccomp"], False),
+        (["--sabotage", "seccomp"], False),
+    ],
+)
+def test_only_a_whole_run_sweeps_the_controls(
+    arguments: list[str], *, whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person who runs a few scenarios does not wait for the sweep; CI, also in shards, has it."""
+    monkeypatch.chdir(Path(__file__).resolve().parents[2])
+    assert drills.is_whole(arguments) is whole
+
+
+@pytest.mark.parametrize("arguments", [["-n", "2"], ["-n2"], ["-n=2"], ["-v", "--numprocesses=2"]])
+def test_options_of_pytest_are_understood(arguments: list[str]) -> None:
+    """Workers for the sweep are as many as for the scenarios, however that was written."""
+    assert drills.option(arguments, "-n", "--numprocesses") == "2"
+    assert drills.option(arguments, "--shard") == ""

@@ -14,10 +14,12 @@ from executor.api import Request
 from executor.outcome import Outcome
 from fixtures import outcomes as make
 from harness.drill_session import DrillSession
+from harness.errors import ReportError
+from harness.runs import plans
 from harness.sabotage import GUARDS, controls
 from harness.sabotage.cases import candidates, group
 from harness.sabotage.guards import Stand
-from harness.sabotage.matrix import Matrix, Row, resumed
+from harness.sabotage.matrix import Matrix, Row, merged, resumed
 from harness.sabotage.sweep import Sweep, sweep
 from harness.scenario import Scenario, parse_text
 
@@ -175,35 +177,50 @@ def test_a_sweep_goes_on_where_it_was_interrupted(session: DrillSession, tmp_pat
 
     def run(matrix: Matrix) -> list[tuple[str, frozenset[str]]]:
         before = len(cast("Scripted", session.executor()).ran)
-        sweep(
-            session,
-            cases,
-            wanted=["seccomp", "cgroup", "quota"],
-            matrix=matrix,
-            keep=lambda m: m.write(target),
-            say=said.append,
-        )
+        sweep(session, cases, matrix=matrix, keep=lambda m: m.write(target), say=said.append)
         return cast("Scripted", session.executor()).ran[before:]
 
-    assert len(run(Matrix("f", "tcg"))) == 4
-    known = resumed(target, "f", "tcg")
+    empty = Matrix("f", "tcg", ("seccomp", "cgroup", "quota"))
+    assert len(run(replace(empty, rows={}))) == 4
+    known = resumed(target, empty)
     assert list(known.rows) == ["seccomp", "cgroup"]
     assert run(known) == []
     assert said[3] == "sabotage: 2 controls are known from an earlier sweep over the same sources"
-    assert resumed(target, "g", "tcg").rows == {}
-    assert resumed(target, "f", "kvm").rows == {}
-    assert resumed(tmp_path / "none.json", "f", "tcg").rows == {}
+    assert resumed(target, replace(empty, fingerprint="g")).rows == {}
+    assert resumed(target, replace(empty, engine="kvm")).rows == {}
+    assert resumed(tmp_path / "none.json", empty).rows == {}
 
 
 def test_a_missed_control_is_named_and_counted() -> None:
     """The figures of the summary tell how many of all controls were caught."""
     row = Row("seccomp", "guest", "no filter", {"x": "ESCAPED"}, ("x",), "x: said", 1.0)
-    matrix = Matrix("f", "tcg", {"seccomp": row, "quota": replace(row, control="quota", caught_by=())})
-    assert matrix.figures() == {"controls": len(controls()), "caught": 1}
-    assert matrix.to_json()["missed"] == ["quota"]
+    rows = {"seccomp": row, "quota": replace(row, control="quota", caught_by=())}
+    matrix = Matrix("f", "tcg", ("seccomp", "quota", "landlock"), rows)
+    assert matrix.figures() == {"controls": 3, "caught": 1}
+    assert matrix.to_json()["missed"] == ["quota", "landlock"]  # the one nobody noticed, and one that was not tried
+
+
+def test_parts_of_a_sweep_become_one() -> None:
+    """Shards and processes share the controls; what none of them tried is missed; other sources do not mix."""
+    row = Row("seccomp", "guest", "no filter", {"x": "ESCAPED"}, ("x",), "x: said", 1.0)
+    one = Matrix("f", "tcg", ("quota", "landlock"), {"quota": replace(row, control="quota")}).to_json()
+    two = Matrix("f", "tcg", ("seccomp",), {"seccomp": row}).to_json()
+    both = merged([one, two])
+    assert [raw["control"] for raw in both["rows"]] == ["seccomp", "quota"]
+    assert (both["controls"], both["caught"], both["missed"]) == (3, 2, ["landlock"])
+    with pytest.raises(ReportError, match="different sources"):
+        merged([one, {**two, "fingerprint": "g"}])
 
 
 def test_an_unknown_control_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     """A typing mistake must not look like a sweep that found nothing."""
     assert main(["drills", "sabotage", "--control", "secomp"]) == 2
     assert "no such control: secomp; there are seccomp" in capsys.readouterr().err
+
+
+def test_layers_that_failed_already_are_gone_in_every_run() -> None:
+    """`without` takes a layer away in the attempt too: the next one has to hold by itself."""
+    (scenario,) = scenarios(ATTEMPT + "without: [lockdown]\n")
+    taken = [plan.request.weaken for plan in plans(scenario, frozenset({"quota"}))]
+    both = {"lockdown", "quota"}
+    assert taken == [both, both | {"seccomp", "landlock"}, both]
