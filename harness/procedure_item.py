@@ -11,7 +11,7 @@ import allure
 from allure_commons.types import AttachmentType
 
 from executor.errors import OutsideError
-from harness import allure_record, procedure_runs, records
+from harness import allure_record, coverage, procedure_runs, records
 from harness.drill_item import RECORD, DrillItem
 from harness.drill_session import DrillSession
 from harness.escape import visible
@@ -78,7 +78,8 @@ def _recorded(run: Observed, engine: str) -> Record:
         "effect": "observed",
         "verdict": "",
         "policy_digest": "",
-        "events": [dict(event) for event in run.events] if run.judged else [],
+        "seen": len(run.events) if run.judged else 0,
+        "covered": coverage.of_events(run.events if run.judged else ()).to_json(),
         "missing": missing,
         "unexpected": unexpected,
         "stages": [],
