@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from concurrent.futures import wait
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,6 +27,7 @@ from executor.bridge.config import Client, Config
 from executor.bridge.curve import CurvePair, make_pair
 from executor.bridge.service import Service
 from executor.clock import SystemClock
+from executor.control.kill import KillOrder
 from executor.errors import RequestRefusedError
 from executor.intent import Command, Intent, Priority
 from executor.keys import KeyStore
@@ -60,6 +62,10 @@ class Gate:
 
     def resume(self) -> None:
         """As `pause`."""
+
+    def kill(self, order: KillOrder, begun: Iterable[str]) -> tuple[str, ...]:  # noqa: ARG002 - as the service asks
+        """As `pause`."""
+        return ()
 
     def statistics(self) -> dict[str, Any]:
         """Nothing."""

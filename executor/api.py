@@ -38,6 +38,8 @@ class LeaseLife:
     """How far the verifier's clock is moved when the lease is presented."""
     revoke_while_running: bool = False
     """Taken back as soon as its first command runs."""
+    kill_while_running: Literal["task", "requester", "all", ""] = ""
+    """What the kill switch is pulled for as soon as its first command runs; empty: it is not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from executor.api import Request
 from executor.budget import Budget
 from executor.channel.session import Denial
 from executor.clock import Clock
+from executor.control.kill import KILLED, KillOrder, KillSwitch, Scope
 from executor.errors import AuditError, BugError, FrameViolationError, LeaseRefusedError, OutsideError
 from executor.execution import CommandRunner, Ending, Watch, exec_data
 from executor.governance import Governance, Granted
@@ -36,6 +37,7 @@ HIGH_CPU: Final = "res:high_cpu"
 EGRESS: Final = "net:egress"
 HALTED: Final = "control.scram"
 """Reason of a task that was turned away because everything was stopped."""
+KILL_SWITCH: Final = "kill_switch"
 LEASE_ENDS: Final = {
     "lease_expired": ("lease_event.EXPIRED", "cp14"),
     "lease_revoked": ("lease_event.REVOKED", "cp20"),
@@ -58,6 +60,8 @@ class _Passage:
 
     request: Request
     trail: Trail
+    killed_as: str
+    """The intent whose kill orders count."""
     decision: Decision | None = None
     granted: Granted | None = None
     results: list[CommandResult] = field(default_factory=list)
@@ -95,11 +99,18 @@ class Pipeline:
         self._log = log
         self._clock = clock
         self._runs = runs
+        self.kills: Final = KillSwitch()
+        """Orders to kill tasks that run."""
         self.halted: Final = threading.Event()
         """Set while nothing may be dispatched (SCRAM): a task whose turn has come is turned away."""
 
     def run(self, request: Request) -> Outcome:
         """Take `request` to its end. Raises `AuditError` when the record cannot be kept; nothing runs without one."""
+        with self.kills.entered(request.intent.intent_id, request.intent.requester):
+            return self._run(request, request.intent.intent_id)
+
+    def _run(self, request: Request, killed_as: str) -> Outcome:
+        """`killed_as`: the intent whose kill orders count, for a run within a run its parent's."""
         trail = Trail(
             self._log,
             self._clock,
@@ -108,7 +119,7 @@ class Pipeline:
             drop="event_drop" in request.weaken,
             told=request.observer.event if request.observer else lambda _: None,
         )
-        passage = _Passage(request, trail)
+        passage = _Passage(request, trail, killed_as)
         try:
             self._govern(passage)
             if passage.decision is None or passage.granted is None:
@@ -140,9 +151,9 @@ class Pipeline:
         try:
             trail.emit("resource_event.RESERVED", "cp19", {"atp": reservation.atp, "memory_mb": limits.mem_quota_mb})
             trail.emit("task_event.QUEUED", "cp20", {"priority": intent.priority.name})
-            if self.halted.is_set():
-                trail.emit("task_event.REJECTED", "cp20", {"reason": HALTED})
-                raise _EndError("refused", (HALTED,), "everything was stopped before the task's turn came")
+            if reason := self._turned_away(passage):
+                trail.emit("task_event.REJECTED", "cp20", {"reason": reason})
+                raise _EndError("refused", (reason,), "it was stopped before the task's turn came")
             trail.emit("task_event.DISPATCHED", "cp20")
             self._acquire(passage, decision)
             self._run_commands(passage, granted, limits)
@@ -158,6 +169,17 @@ class Pipeline:
             if not passage.ran:
                 self._budget.refund(reservation, self._clock.now_ns())
             self._release(passage)
+
+    def _turned_away(self, passage: _Passage) -> str:
+        """Empty, or why a task is not dispatched although its turn has come."""
+        if self.halted.is_set():
+            return HALTED
+        return KILLED if self._kill_order(passage) else ""
+
+    def _kill_order(self, passage: _Passage) -> KillOrder | None:
+        if KILL_SWITCH in passage.request.weaken:
+            return None
+        return self.kills.order_for(passage.killed_as)
 
     def _acquire(self, passage: _Passage, decision: Decision) -> None:
         trail, weaken = passage.trail, passage.request.weaken
@@ -200,7 +222,7 @@ class Pipeline:
             self._clock,
             limits,
             Watch(
-                lambda: self._governance.stop_reason(granted),
+                lambda: KILL_SWITCH if self._kill_order(passage) else self._governance.stop_reason(granted),
                 monitored=lambda sample: trail.emit("resource_event.MONITORED", "cp19", sample),
                 noticed=lambda notice: trail.emit(f"resource_event.{notice.kind}", "cp19", notice.data()),
                 heard=self._listener(passage),
@@ -240,7 +262,7 @@ class Pipeline:
     def _validate(self, intent: Intent) -> Review:
         """cp18: run the patch's own tests down this same path, as an intent of cp18's."""
         sub = validating(intent)
-        return validation.judge(intent, self.run(Request(sub)).results if sub else ())
+        return validation.judge(intent, self._run(Request(sub), intent.intent_id).results if sub else ())
 
     def _run_one(self, passage: _Passage, runner: CommandRunner, task_id: str, command: Command) -> bool:
         """One command to its end; whether the next may run."""
@@ -255,6 +277,8 @@ class Pipeline:
         trail.emit("exec_event.STARTED", "cp20", {"argv0": command.argv[0]})
         if passage.request.life.revoke_while_running and not passage.ran:
             self._governance.take_back(str(trail.lease_id))
+        if (scope := passage.request.life.kill_while_running) and not passage.ran:
+            self.kills.pull(drill_order(scope, passage.request.intent))
         passage.ran = True
         run = runner.new_run()
         ending, result = runner.finish(task_id, command, started, run)
@@ -275,7 +299,11 @@ class Pipeline:
             passage.reasons = (ending.by.replace("_", ".", 1),)
         if ending.breach:
             passage.reasons = (f"quota.{ending.breach}",)
-        trail.emit(f"exec_event.{ending.event}", "cp20", exec_data(ending, result))
+        data = exec_data(ending, result)
+        if ending.by == KILL_SWITCH and (order := self._kill_order(passage)):
+            data |= order.data()
+            passage.reasons = (KILLED,)
+        trail.emit(f"exec_event.{ending.event}", "cp20", data)
         passage.effect = ending.effect
 
     def _denied(self, passage: _Passage, denial: Denial) -> _EndError:
@@ -319,10 +347,17 @@ class Pipeline:
             vm_id=trail.vm_id,
             message=passage.message,
         )
-        if granted is None or passage.reasons == (HALTED,):
+        if granted is None or passage.reasons == (HALTED,) or (passage.reasons == (KILLED,) and not passage.ran):
             return outcome  # nothing was dispatched: there is no run to report
         if not passage.request.weaken:
             self._governance.history.remember(passage.request.intent.requester, outcome)
         with trail.stage("report"):
             trail.emit("report_event.PUBLISHED", "cp17", self._runs.publish(granted.lease_id, outcome, passage.pack))
         return replace(outcome, events=tuple(trail.events), stages=tuple(trail.stages))
+
+
+def drill_order(scope: Scope, intent: Intent) -> KillOrder:
+    """The kill order by which a drill ends `intent`."""
+    return KillOrder(
+        scope, {"task": intent.intent_id, "requester": intent.requester, "all": ""}[scope], "drill", "drill"
+    )

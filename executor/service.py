@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from executor.api import Engine, Request
 from executor.budget import Budget
 from executor.clock import Clock, SystemClock
+from executor.control.kill import KillOrder
 from executor.domain import VmHost, choose_engine
 from executor.domain.brake import Stopped
 from executor.domain.engine import EngineVerdict
@@ -97,6 +98,13 @@ class LocalExecutor:
         """Stop everything where it is: no task is dispatched, no VM runs."""
         self._pipeline.halted.set()
         return self._host.pause_all()
+
+    def kill(self, order: KillOrder, begun: Iterable[str] = ()) -> tuple[str, ...]:
+        """Kill what runs and is meant by `order`, each within a second; the intents that are.
+
+        `begun`: those meant that were handed out and may not have come to run yet.
+        """
+        return self._pipeline.kills.pull(order, begun)
 
     def resume(self) -> tuple[str, ...]:
         """Go on after `pause`; the names of the VMs that run again."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -155,6 +156,25 @@ class Intake:
             self._counts["flushed"] += len(flushed)
             self._changed.notify_all()
             return flushed
+
+    def take_out(self, wanted: Callable[[Task], bool]) -> list[Task]:
+        """Take the waiting tasks that are `wanted` out; whoever does has to tell their owners."""
+        with self._changed:
+            taken = self._queue.take_out(wanted)
+            self._counts["flushed"] += len(taken)
+            self._changed.notify_all()
+            return taken
+
+    def begun(self, wanted: Callable[[Task], bool]) -> list[str]:
+        """The intents of the `wanted` tasks that were handed out and have not ended."""
+        with self._changed:
+            return [task.intent.intent_id for task in self._live.values() if task.begun and wanted(task)]
+
+    def intent_of(self, name: str) -> str:
+        """The intent of the task called `name`; `name` itself where no task is."""
+        with self._changed:
+            task = self._live.get(name)
+            return task.intent.intent_id if task else name
 
     def attach(self, task_id: str, owner: str, identity: bytes) -> Reply | None:
         """Send what becomes of a task to `identity`; its result where it has ended. Raises `RequestRefusedError` (404).

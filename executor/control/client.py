@@ -51,6 +51,10 @@ class ControlClient:
         """Stop everything."""
         return self._ask("scram", why=why)
 
+    def kill(self, scope: str, name: str = "", why: str = "") -> dict[str, Any]:
+        """Kill one `task`, a `requester`'s, or `all`; what was reached."""
+        return self._ask("kill", scope=scope, name=name, why=why)
+
     def resume(self, signer: Signer) -> dict[str, Any]:
         """Go on, signed by a registered person's key."""
         found = self._ask("challenge")

@@ -1,6 +1,6 @@
 """The operators' socket: what may be ordered, and what is answered. Every order comes from a listed operator's key.
 
-Requests:  status {id} - scram {id, why} - challenge {id} - resume {id, nonce, kid, sig}
+Requests:  status {id} - scram {id, why} - kill {id, scope, name, why} - challenge {id} - resume {id, nonce, kid, sig}
 Replies:   answer {id, ...} or error {id, status, code, message}
 """
 
@@ -18,7 +18,13 @@ VERSION: Final = "cordon.control/1"
 DOMAIN: Final = "cordon.control"
 MAX_MESSAGE: Final = 16 * 1024
 """Bytes of an order."""
-_FIELDS: Final = {"status": (), "scram": ("why",), "challenge": (), "resume": ("nonce", "kid", "sig")}
+_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "status": (),
+    "scram": ("why",),
+    "kill": ("scope", "name", "why"),
+    "challenge": (),
+    "resume": ("nonce", "kid", "sig"),
+}
 
 
 class Desk:
@@ -50,6 +56,8 @@ class Desk:
         match raw["op"]:
             case "scram":
                 return self._switch.scram(sender, raw["why"])
+            case "kill":
+                return self._switch.kill(sender, raw["scope"], raw["name"], raw["why"])
             case "challenge":
                 challenge = self._switch.challenge()
                 return {"nonce": challenge.nonce, "since": challenge.since}

@@ -6,7 +6,7 @@ Going on is the other way round: it is on record before anything moves, and what
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -16,6 +16,7 @@ from executor.bridge.intake import Intake, Task
 from executor.bridge.outbox import Outbox
 from executor.bridge.recovery import turn_away
 from executor.clock import Clock, rfc3339
+from executor.control.kill import KILLED, KillOrder
 from executor.control.permit import Challenge, PermitOffice
 from executor.control.safe_mode import MAX_WHY, SafeMode, SafeModeFile
 from executor.errors import AuditError, CordonError, OutsideError, RequestRefusedError
@@ -24,6 +25,10 @@ from executor.lease import intent_digest
 from executor.trail import Recorder
 
 FLUSHED: Final = "control.scram"
+_WORDS: Final = {
+    FLUSHED: "everything was stopped; the task will not run",
+    KILLED: "it was killed before its turn came",
+}
 RECORDERS: Final = 16
 """Threads that record what was flushed: those that emit at the same time share one fsync."""
 
@@ -36,6 +41,9 @@ class Stoppable(Protocol):
 
     def resume(self) -> Any:
         """Go on."""
+
+    def kill(self, order: KillOrder, begun: Iterable[str]) -> tuple[str, ...]:
+        """Kill what runs and is meant, also what is in `begun` and about to run; the intents that are."""
 
 
 class Doorkeeper(Protocol):
@@ -102,11 +110,11 @@ class Switch:
             stopped = _tried(faults, self._parts.executor.pause)
             flushed = self._parts.intake.flush()
             _tried(faults, lambda: self._parts.file.enter(mode))
-            self._tell(flushed)
+            self._tell(flushed, FLUSHED)
             self.last_scram_ns = self._clock.monotonic_ns() - begun
             _tried(faults, lambda: self._record_stop(mode, len(flushed)))
             self._recording = threading.Thread(
-                target=self._record_flushed, args=(flushed, self._recording), name="scram-record", daemon=False
+                target=self._record_flushed, args=(flushed, self._recording, FLUSHED), name="scram-record", daemon=False
             )
             self._recording.start()
         paused = [*getattr(stopped, "suspended", ()), *getattr(stopped, "by_force", ())]
@@ -117,6 +125,29 @@ class Switch:
             "took_us": self.last_scram_ns // 1000,
             "faults": faults,
         }
+
+    def kill(self, by: str, scope: str, name: str, why: str) -> dict[str, Any]:
+        """Kill a task (by the id the bridge gave it, or its intent's), a requester's, or all; what was reached.
+
+        What waits is turned away, what runs ends within a second. Raises `InvalidInputError`.
+        """
+        begun = self._clock.monotonic_ns()
+        order = KillOrder.parse(scope, self._parts.intake.intent_of(name) if scope == "task" else name, by, why)
+        with self._lock:
+
+            def meant(task: Task) -> bool:
+                return order.reaches(task.intent.intent_id, task.owner)
+
+            # What waits first: whatever begins in between is among those that have begun.
+            waiting = self._parts.intake.take_out(meant)
+            killed = self._parts.executor.kill(order, self._parts.intake.begun(meant))
+            self._tell(waiting, KILLED)
+            took_us = (self._clock.monotonic_ns() - begun) // 1000
+            self._recording = threading.Thread(
+                target=self._record_flushed, args=(waiting, self._recording, KILLED), name="kill-record", daemon=False
+            )
+            self._recording.start()
+        return {"killed": list(killed), "flushed": len(waiting), "took_us": took_us}
 
     def challenge(self) -> Challenge:
         """What a person has to sign to go on. Raises `RequestRefusedError` (409) when nothing is stopped."""
@@ -147,8 +178,8 @@ class Switch:
             raise RequestRefusedError(409, "control.not_stopped", "nothing is stopped")
         return self._mode
 
-    def _tell(self, flushed: list[Task]) -> None:
-        refusal = RequestRefusedError(503, FLUSHED, "everything was stopped; the task will not run")
+    def _tell(self, flushed: list[Task], reason: str) -> None:
+        refusal = RequestRefusedError(503, reason, _WORDS[reason])
         for task in flushed:
             reply = (wire.error(refusal, task_id=task.task_id),)
             self._parts.outbox.put(task.identity, reply)
@@ -158,22 +189,22 @@ class Switch:
         self._parts.audit.emit("control_event.SCRAM", mode.by, data=data)
         self._parts.audit.emit("control_event.SAFE_MODE", "cp20", data={"why": "scram"})
 
-    def _record_flushed(self, flushed: list[Task], before: threading.Thread | None) -> None:
+    def _record_flushed(self, flushed: list[Task], before: threading.Thread | None, reason: str) -> None:
         if before is not None:
             before.join()
         if flushed:
             with ThreadPoolExecutor(RECORDERS, thread_name_prefix="scram-record") as pool:
-                list(pool.map(self._record_one, flushed))
+                list(pool.map(lambda task: self._record_one(task, reason), flushed))
 
-    def _record_one(self, task: Task) -> None:
+    def _record_one(self, task: Task, reason: str) -> None:
         """A task that cannot be recorded now stays in the journal: the next start closes it."""
         intent = task.intent
         submitted = {"digest": intent_digest(intent), "phase": intent.phase, "capabilities": list(intent.capabilities)}
         try:
-            turn_away(self._parts.audit, intent.intent_id, task.owner, submitted, FLUSHED)
+            turn_away(self._parts.audit, intent.intent_id, task.owner, submitted, reason)
         except AuditError:
             return
-        reply = (wire.error(RequestRefusedError(503, FLUSHED, "everything was stopped"), task_id=task.task_id),)
+        reply = (wire.error(RequestRefusedError(503, reason, _WORDS[reason]), task_id=task.task_id),)
         try:
             self._parts.intake.end(task, reply)
         except OutsideError:

@@ -12,6 +12,7 @@ Not thread-safe on purpose: whoever shares it holds a lock.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from executor.errors import MisuseError, RequestRefusedError
@@ -65,6 +66,19 @@ class PriorityQueue(Generic[Task]):
             lane.clear()
         self._length = 0
         return flushed
+
+    def take_out(self, wanted: Callable[[Task], bool]) -> list[Task]:
+        """Take those that are `wanted` out, in the order in which they would have run; the others keep theirs."""
+        taken: list[Task] = []
+        for lane in self._lanes.values():
+            fitting = [task for task in lane if wanted(task)]
+            if fitting:
+                taken += fitting
+                staying = [task for task in lane if not wanted(task)]
+                lane.clear()
+                lane.extend(staying)
+        self._length -= len(taken)
+        return taken
 
     def depths(self) -> dict[str, int]:
         """How many wait at each priority."""

@@ -9,7 +9,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from executor.bridge.service import Service
 from executor.clock import SystemClock
 from executor.control.client import ControlClient
 from executor.control.desk import Desk
+from executor.control.kill import KillOrder
 from executor.errors import GuestLostError
 from executor.intent import Command, Intent, Priority
 from executor.keys import KeyStore
@@ -56,6 +57,7 @@ class StandIn:
         self.gates: dict[str, threading.Event] = {}
         self.halted = threading.Event()
         self.requests: list[Request] = []
+        self.orders: list[KillOrder] = []
         self._changed = threading.Condition()
         self.closed = False
         audit.emit("policy_event.LOADED", "cp16")
@@ -131,6 +133,15 @@ class StandIn:
 
     def resume(self) -> Any:
         self.halted.clear()
+
+    def kill(self, order: KillOrder, begun: Iterable[str]) -> tuple[str, ...]:
+        self.orders.append(order)
+        assert {*begun} <= {request.intent.intent_id for request in self.requests}
+        return tuple(
+            request.intent.intent_id
+            for request in self.requests
+            if order.reaches(request.intent.intent_id, request.intent.requester)
+        )
 
     def statistics(self) -> dict[str, Any]:
         return {"machines": {"alive": 0, "idle": 0}}
