@@ -39,10 +39,10 @@ def _schema_of(value: Any) -> str:
     return next(fitting, schema.SCENARIO)
 
 
-def problems(document: Document) -> list[Problem]:
-    """Every way in which `document` breaks the schema; empty when it fits."""
+def problems(document: Document, name: str = "") -> list[Problem]:
+    """Every way in which `document` breaks the schema `name`, or the one it says it follows; empty when it fits."""
     found: list[Problem] = []
-    for error in _validator(_schema_of(document.value)).iter_errors(document.value):
+    for error in _validator(name or _schema_of(document.value)).iter_errors(document.value):
         found += _reword(error, document)
     return sorted(set(found), key=lambda problem: problem.place)
 
@@ -109,6 +109,7 @@ def _bound(rule: str, limit: Any, value: Any) -> str:
         "minItems": "must not be an empty list",
         "maxItems": f"takes at most {limit} entries",
         "uniqueItems": "holds an entry twice",
+        "exclusiveMinimum": f"{value} is not over {limit}",
         "minProperties": "must not be empty",
         "maxProperties": f"takes {limit} of its fields, not several",
     }

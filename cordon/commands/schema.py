@@ -12,7 +12,7 @@ from executor.errors import OutsideError
 from executor.policy import default_policies_dir
 from harness import schema as scenario_schema
 
-HELP: Final = "print a published JSON Schema: of scenarios, batches, procedures, the policy's input, leases"
+HELP: Final = "print a published JSON Schema: of scenarios, batches, procedures, loads, the policy's input, leases"
 
 
 def _input() -> str:
@@ -33,6 +33,7 @@ _SCHEMAS: Final[dict[str, Callable[[], str]]] = {
     "procedure": lambda: scenario_schema.text(scenario_schema.PROCEDURE),
     "input": _input,
     "lease": _lease,
+    "load": lambda: scenario_schema.text(scenario_schema.LOAD),
 }
 
 

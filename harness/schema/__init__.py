@@ -12,6 +12,8 @@ BREAKOUTS: Final = "breakouts.schema.json"
 """Batches of break-out attempts; it refers to the other."""
 PROCEDURE: Final = "procedure.schema.json"
 """Drills that are no single request; it refers to the scenarios' as well."""
+LOAD: Final = "load.schema.json"
+"""Loads for `cordon simulate`."""
 
 
 def text(name: str = SCENARIO) -> str:

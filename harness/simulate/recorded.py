@@ -1,0 +1,131 @@
+"""What a recorded audit trail says about a load: when tasks came and how long each stage of their path took.
+
+    review    intent_event.SUBMITTED -> the last intent_event.REVIEWED
+    decision  from there -> policy_event.DECIDED
+    lease     from there -> task_event.DISPATCHED
+    acquire   from there -> vm_event.ACQUIRED, where the machine came from the pool
+    clone     the same where it had to be made first, less the mean `acquire`
+    run       vm_event.ACQUIRED -> the last event of the intent
+
+An intent counts when it came that far. It arrived when it was submitted, less what it had waited at the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from executor.clock import parse_rfc3339
+from executor.svf.event import Event
+from executor.svf.read import read as read_trail
+
+STAGES: Final = ("review", "decision", "lease", "acquire", "clone", "run")
+NS: Final = 1_000_000_000
+MISS: Final = "miss"
+"""What vm_event.ACQUIRED says of a machine that had to be made while its task waited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One intent of the trail: its events' moments, in seconds since the trail's first arrival."""
+
+    requester: str
+    priority: str
+    arrived_s: float
+    waited_s: float
+    stages: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A trail as a load."""
+
+    passages: tuple[Passage, ...]
+
+    @property
+    def stages(self) -> dict[str, tuple[float, ...]]:
+        """Stage -> what it took, in the order of arrival."""
+        return {
+            name: tuple(passage.stages[name] for passage in self.passages if name in passage.stages) for name in STAGES
+        }
+
+    @property
+    def requesters(self) -> tuple[str, ...]:
+        """Everybody who submitted, sorted."""
+        return tuple(sorted({passage.requester for passage in self.passages}))
+
+    def arrivals_of(self, requester: str) -> tuple[float, ...]:
+        """When `requester`'s tasks came, `*` for everybody's; empty when there were none."""
+        return tuple(passage.arrived_s for passage in self.passages if requester in {passage.requester, "*"})
+
+
+def read(folder: Path) -> Recorded:
+    """What the trail in `folder` says. Raises `OutsideError` when unreadable, `InvalidInputError` when broken."""
+    return of_events(read_trail(folder))
+
+
+def of_events(events: Iterable[Event]) -> Recorded:
+    """What `events` say, in the order in which the tasks came."""
+    by_intent: dict[str, list[Event]] = {}
+    for event in events:
+        if event.intent_id:
+            by_intent.setdefault(event.intent_id, []).append(event)
+    found = [passage for own in by_intent.values() if (passage := _passage(own))]
+    first = min((passage.arrived_s for passage in found), default=0.0)
+    found.sort(key=lambda passage: passage.arrived_s)
+    return Recorded(_split([_shifted(passage, first) for passage in found]))
+
+
+def _passage(events: Sequence[Event]) -> Passage | None:
+    """None for an intent whose beginning is not in the trail."""
+    if events[0].type != "intent_event.SUBMITTED":
+        return None
+    at: dict[str, float] = {}
+    data: dict[str, Mapping[str, Any]] = {}
+    for event in events:
+        at[event.type] = parse_rfc3339(event.ts) / NS
+        data[event.type] = event.data
+    submitted = at["intent_event.SUBMITTED"]
+    waited = float(data["intent_event.SUBMITTED"].get("waited_us", 0)) / 1e6
+    reviewed = at.get("intent_event.REVIEWED", submitted)
+    stages = {"review": reviewed - submitted}
+    steps = (
+        ("decision", reviewed, at.get("policy_event.DECIDED")),
+        ("lease", at.get("policy_event.DECIDED"), at.get("task_event.DISPATCHED")),
+        (_source(data), at.get("task_event.DISPATCHED"), at.get("vm_event.ACQUIRED")),
+        ("run", at.get("vm_event.ACQUIRED"), parse_rfc3339(events[-1].ts) / NS),
+    )
+    stages |= {name: end - begin for name, begin, end in steps if begin is not None and end is not None}
+    priority = str(data.get("task_event.QUEUED", {}).get("priority", "NORMAL"))
+    return Passage(events[0].actor, priority, submitted - waited, waited, stages)
+
+
+def _source(data: Mapping[str, Mapping[str, Any]]) -> str:
+    """Whether the time to a machine was that of a waiting one or of one that had to be made."""
+    return "clone" if data.get("vm_event.ACQUIRED", {}).get("pool") == MISS else "acquire"
+
+
+def _shifted(passage: Passage, first: float) -> Passage:
+    return Passage(
+        passage.requester, passage.priority, passage.arrived_s - first, passage.waited_s, dict(passage.stages)
+    )
+
+
+def _split(passages: Sequence[Passage]) -> tuple[Passage, ...]:
+    """A machine that had to be made was acquired as well: take the mean of that off what making it took."""
+    hits = [passage.stages["acquire"] for passage in passages if "acquire" in passage.stages]
+    usual = sum(hits) / len(hits) if hits else 0.0
+    return tuple(
+        Passage(
+            passage.requester,
+            passage.priority,
+            passage.arrived_s,
+            passage.waited_s,
+            {**passage.stages, "clone": max(0.0, passage.stages["clone"] - usual)},
+        )
+        if "clone" in passage.stages
+        else passage
+        for passage in passages
+    )

@@ -1,0 +1,145 @@
+"""Sweeps: every point once, kept as soon as it is there, the least good one recommended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from harness.simulate import sweep as module
+from harness.simulate.load import Load, Targets
+from harness.simulate.output import write_run, write_sweep
+from harness.simulate.run import simulate
+from harness.simulate.sweep import POINTS, run_sweep
+from tests.capacity.conftest import mmc
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+FILE: Final = """\
+schema: cordon.load/1
+id: long
+title: Long
+tasks: 60000
+executor: {workers: 2}
+sources:
+  - name: all
+    arrivals: {poisson: {per_s: 1.5}}
+    service_s: {exponential: {mean: 1}}
+targets: {wait_p95_s: 5}
+"""
+
+
+def load() -> Load:
+    """3 Erlang on 1 to 6 workers; 4 are needed at all, 5 for the target."""
+    base = mmc(servers=4, busy=0.75, tasks=3000)
+    return replace(base, sweep=(("workers", (1, 2, 3, 4, 5, 6)),), targets=Targets(wait_p95_s=1.0))
+
+
+def alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_least_size_that_meets_the_targets_is_recommended(tmp_path: Path) -> None:
+    """Waits fall with every worker, and the first that is good enough is named."""
+    result = run_sweep(load(), tmp_path, jobs=1)
+    waits = [point.figures["wait_s"]["all"]["p95"] for point in result.points]
+    assert waits == sorted(waits, reverse=True)
+    assert result.recommended is not None
+    assert result.recommended.name == "workers 5"
+    assert [bool(point.missed) for point in result.points] == [True] * 4 + [False] * 2
+    written = {path.name for path in write_sweep(tmp_path, load(), result)}
+    assert {"sweep.json", "sweep.csv", "sweep-wait-p95.svg"} <= written
+    table = (tmp_path / "sweep.csv").read_text().splitlines()
+    assert len(table) == 7
+    assert table[0].startswith("workers,wait_s.all.mean,")
+    assert "<polyline" in (tmp_path / "sweep-wait-p95.svg").read_text()
+
+
+def test_nothing_is_recommended_when_nothing_is_good_enough(tmp_path: Path) -> None:
+    """Three workers under three Erlang never are."""
+    assert run_sweep(replace(load(), sweep=(("workers", (1, 2, 3)),)), tmp_path, jobs=1).recommended is None
+
+
+def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
+    """The figures do not depend on who computed them."""
+    alone = run_sweep(load(), tmp_path / "one", jobs=1)
+    together = run_sweep(load(), tmp_path / "two", jobs=2)
+    assert alone.points == together.points
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finished points are taken from the file, a torn line is not, and points of another load are not."""
+    whole = run_sweep(load(), tmp_path, jobs=1)
+    lines = (tmp_path / POINTS).read_text().splitlines(keepends=True)
+    (tmp_path / POINTS).write_text("".join(lines[:3]) + lines[3][:50])
+    computed: list[object] = []
+    compute = module._compute
+
+    def counted(job: tuple[str, Load, module.Setting]) -> tuple[str, dict[str, Any]]:
+        computed.append(job)
+        return compute(job)
+
+    monkeypatch.setattr(module, "_compute", counted)
+    again = run_sweep(load(), tmp_path, jobs=1)
+    assert (len(computed), again.reused, again.points) == (3, 3, whole.points)
+    assert run_sweep(load(), tmp_path, jobs=1).reused == 6
+    assert run_sweep(replace(load(), seed=9), tmp_path, jobs=1).reused == 0
+
+
+def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(tmp_path: Path) -> None:
+    """SIGINT in the middle of a sweep on two processes: status 130, whole lines in the file, then the rest."""
+    (tmp_path / "long.yaml").write_text(FILE)
+    command = [sys.executable, "-m", "cordon", "simulate", "sweep", "long.yaml", "--workers", "2..9", "--jobs", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [*command, "--out", "out"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    ) as process:
+        points = tmp_path / "out" / POINTS
+        deadline = time.monotonic() + 120
+        while not (points.exists() and points.read_bytes().count(b"\n")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)  # a poll of a file another process writes, not a wait for time to pass
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "points are kept in out; run it again to go on" in said
+    while alive(process.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # as above: the helper processes see that their parent has gone
+    kept = [json.loads(line) for line in points.read_text().splitlines()]
+    assert 1 <= len(kept) < 8
+    done = subprocess.run(
+        [*command, "--out", "out", "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["reused"] == len(kept)
+
+
+def test_a_run_leaves_tables_and_plots(tmp_path: Path) -> None:
+    """CSV with the same figures as the summary; SVG that stands alone."""
+    found, measures = simulate(load())
+    names = {path.name for path in write_run(tmp_path, load(), found, measures)}
+    assert names == {
+        "summary.json", "waits.csv", "requesters.csv", "timeline.csv", "queue.svg", "workers.svg", "waits.svg"
+    }  # fmt: skip
+    assert json.loads((tmp_path / "summary.json").read_text()) == found
+    first = (tmp_path / "waits.csv").read_text().splitlines()[1].split(",")
+    assert (first[0], float(first[2])) == ("all", found["wait_s"]["all"]["mean"])
+    assert all("<style>" in (tmp_path / name).read_text() for name in names if name.endswith(".svg"))
