@@ -97,6 +97,18 @@ class GuestLostError(OutsideError):
     code = "guest.lost"
 
 
+class NetworkError(OutsideError):
+    """The machines' network is missing or broken: no root, no uplink, a tool that failed."""
+
+    code = "network.unavailable"
+
+
+class UnknownHostError(OutsideError):
+    """A host was granted that this executor has no address for, or one where no grant may lead."""
+
+    code = "network.unknown_host"
+
+
 class ImageError(OutsideError):
     """The gold image or the agent disk is missing, stale, or could not be built."""
 

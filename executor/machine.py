@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from executor.api import Engine
 from executor.channel.channel_pb2 import Finished, Output, Sample, Started
 from executor.channel.session import Denial
 from executor.intent import Command, FileIn, Limits
+from executor.network.plan import Endpoint
 from executor.outcome import CollectedFile
 from executor.quota import HostUsage, VmBounds
 
@@ -24,6 +25,8 @@ class Profile:
     large_memory: bool = False
     high_cpu: bool = False
     egress: bool = False
+    reach: tuple[Endpoint, ...] = ()
+    """Where `egress` leads: exactly these, named by the decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,9 @@ class Machine(Protocol):
 
     def usage(self) -> HostUsage:
         """What it costs the host now; zeros where that cannot be known."""
+
+    def network(self) -> dict[str, Any]:
+        """What is worth recording of its network card's use: filled once it is destroyed, empty without a card."""
 
     def destroy(self) -> None:
         """End it and remove what it left; idempotent."""

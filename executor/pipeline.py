@@ -185,6 +185,8 @@ class Pipeline:
         trail, weaken = passage.trail, passage.request.weaken
         hard = set(decision.obligations.hard)
         profile = Profile(large_memory=LARGE_MEM in hard, high_cpu=HIGH_CPU in hard, egress=EGRESS in hard)
+        if profile.egress:
+            profile = replace(profile, reach=decision.obligations.scope.endpoints)
         begun = self._clock.monotonic_ns()
         machine = passage.machine = self._provider.acquire(profile, weaken)
         took = self._clock.monotonic_ns() - begun
@@ -323,7 +325,10 @@ class Pipeline:
             overlay_bytes = machine.overlay_bytes()
             with trail.stage("vm.destroy"):
                 machine.destroy()
-        trail.emit("resource_event.RELEASED", "cp19", {"overlay_bytes": overlay_bytes})
+        used = machine.network() if machine is not None else {}
+        trail.emit(
+            "resource_event.RELEASED", "cp19", {"overlay_bytes": overlay_bytes, **({"network": used} if used else {})}
+        )
         if machine is not None:
             trail.emit("vm_event.DESTROYED", "cp20")
 

@@ -23,6 +23,7 @@ from executor.image import ensure_agent_disk, ensure_gold_image
 from executor.keys import KeyStore, Role
 from executor.lease import LeaseAuthority
 from executor.machine import MachineProvider
+from executor.network import Network, NetworkConfig
 from executor.outcome import Outcome
 from executor.paths import cache_dir, private_dir, runtime_dir, state_dir
 from executor.pipeline import Pipeline
@@ -80,6 +81,11 @@ class LocalExecutor:
         return {"machines": self._provider.statistics(), "svf": self._log.statistics()}
 
     @property
+    def network(self) -> Network:
+        """The machines' network, for whoever watches it."""
+        return self._host.network
+
+    @property
     def audit(self) -> SvfLog:
         """The audit trail, for whoever has to record something outside a run."""
         return self._log
@@ -124,11 +130,13 @@ def open_executor(
     progress: Callable[[str], None] = lambda _: None,
     drill: bool = False,
     clock: Clock | None = None,
+    network: NetworkConfig | None = None,
 ) -> LocalExecutor:
     """An executor that decides by `policies` and keeps its state in `state`.
 
     `drill` makes the keys a drill signs with, where there are none. Building the image and probing KVM happen here,
-    with `progress` told. Raises `OutsideError` naming what is missing, `MisuseError` when `state` has no keys.
+    with `progress` told. `network` says where machines with net:egress may get out: by default nowhere.
+    Raises `OutsideError` naming what is missing, `MisuseError` when `state` has no keys.
     """
     if engine not in {"auto", "kvm", "tcg"}:
         raise InvalidInputError(f"engine {engine!r} is none of auto, kvm, tcg")
@@ -143,7 +151,7 @@ def open_executor(
         sentinel = Sentinel(patterns=patterns.load(policies))
         resources.callback(sentinel.close)
         sentinel.start()
-        host, provider, facts = _machines(engine, clock, progress, resources)
+        host, provider, facts = _machines(engine, clock, progress, resources, network)
         authority = LeaseAuthority(state, clock, keys.issuer(), keys.ring)
         resources.callback(authority.close)
         budget = Budget()
@@ -167,11 +175,15 @@ def _loaded(log: SvfLog) -> Callable[[str, Mapping[str, Any]], None]:
 
 
 def _machines(
-    engine: Wanted, clock: Clock, progress: Callable[[str], None], resources: ExitStack
+    engine: Wanted,
+    clock: Clock,
+    progress: Callable[[str], None],
+    resources: ExitStack,
+    network: NetworkConfig | None,
 ) -> tuple[VmHost, WarmProvider, dict[str, Any]]:
     gold = ensure_gold_image(progress)
     agent = ensure_agent_disk()
-    host = VmHost(gold, agent, runtime=runtime_dir(), cache=cache_dir(), clock=clock)
+    host = VmHost(gold, agent, runtime=runtime_dir(), cache=cache_dir(), clock=clock, network=network)
     resources.callback(host.close)
     for reaped in filter(lambda reaped: reaped.processes or reaped.overlays, host.reaped):
         progress(f"reaped what a killed executor left: {len(reaped.processes)} VMs, {reaped.overlays} overlays")

@@ -45,7 +45,12 @@ HOST_CONTROLS: Final[dict[str, str]] = {
     "history": "the policy is told of no violation that is on record",
     "overlay_cleanup": "overlays stay behind",
     "ioguard": "the channel is read without a rate limit",
-    "nic_blackhole": "the VM gets a network card with an uplink although none was granted",
+    "nic_blackhole": "the VM gets a network card that leads everywhere although none was granted",
+    "egress_allowlist": "a granted network card leads everywhere the uplink does",
+    "dns_allowlist": "names that were not granted are carried to a resolver outside",
+    "frame_filter": "the bridge takes any frame: forged addresses, other protocols, fragments, broadcast",
+    "vm_isolation": "the bridge passes frames from machine to machine",
+    "gateway_closed": "machines may talk to every port of the gateway",
     "event_drop": "one event of the trail is not recorded",
 }
 """Controls enforced on the host."""

@@ -13,9 +13,10 @@ from executor.domain.artifacts import Artifacts, publish
 from executor.domain.brake import Stopped, let_go, stop_all
 from executor.domain.hypervisor import QEMU_USER, Hypervisor
 from executor.domain.rundir import Reaped, RunDir, process_root, reap_dead
-from executor.domain.vm import Source, Vm, VmSettings
+from executor.domain.vm import Ground, Source, Vm, VmSettings
 from executor.errors import OutsideError
 from executor.image import AgentDisk, GoldImage
+from executor.network import Network, NetworkConfig
 
 Connection = Literal["embed", "system"]
 
@@ -32,6 +33,7 @@ class VmHost:
         cache: Path,
         clock: Clock,
         connection: Connection = "embed",
+        network: NetworkConfig | None = None,
     ) -> None:
         """Reap what dead executors left, then open libvirt. Raises `OutsideError`."""
         self._clock = clock
@@ -46,7 +48,8 @@ class VmHost:
         except BaseException:
             self._run.close()
             raise
-        self._owner = _qemu_owner()
+        self.network: Network = Network(network or NetworkConfig(), clock)
+        self._ground = Ground(self._run.path, _qemu_owner(), self.network)
         self._vms: dict[str, Vm] = {}
         self._stopped: set[str] = set()
         self._lock = threading.Lock()
@@ -60,7 +63,13 @@ class VmHost:
     def create(self, settings: VmSettings, source: Source | None = None) -> Vm:
         """A paused VM; a clone of `source` where given. Raises `HypervisorError`, leaving nothing."""
         vm = Vm(
-            self.hypervisor, self.artifacts, self._run.path, self._owner, self._clock, settings, self._forget, source
+            self.hypervisor,
+            self.artifacts,
+            self._ground,
+            self._clock,
+            settings,
+            self._forget,
+            source,
         )
         with self._lock:
             if self._closed:
@@ -99,6 +108,7 @@ class VmHost:
             vms = list(self._vms.values())
         for vm in vms:
             vm.destroy()
+        self.network.close()
         self.hypervisor.close()
         self._run.close()
 

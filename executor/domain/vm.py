@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import libvirt
 
@@ -26,6 +26,7 @@ from executor.domain.hypervisor import Hypervisor
 from executor.domain.usage import usage_of
 from executor.domain.xml import DomainSpec, domain_xml
 from executor.errors import GuestLostError
+from executor.network import Card, Endpoint, Network
 from executor.quota import HostUsage, VmBounds
 from executor.weaken import GUEST_CONTROLS
 
@@ -54,7 +55,8 @@ class VmSettings:
 
     engine: VmEngine
     memory_mb: int = MEMORY_MB
-    bridge: str = ""
+    card: bool = False
+    """A network card, which leads nowhere until `Vm.admit`."""
     debug_console: bool = False
 
 
@@ -65,8 +67,19 @@ class Source(Protocol):
     def overlay(self) -> Path:
         """The overlay that belongs to the saved memory."""
 
-    def as_clone(self, name: str, uuid: str, run: str) -> AbstractContextManager[Path]:
-        """The save file under this name, for the time of the restore."""
+    def as_clone(self, name: str, uuid: str, run: str, card: Card | None) -> AbstractContextManager[Path]:
+        """The save file under this name and with this network card, for the time of the restore."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the machines of one executor stand on."""
+
+    run: Path
+    """Run directory: a folder below it for each machine."""
+    owner: tuple[int, int] | None
+    """uid and gid QEMU runs as; None: as this very user."""
+    network: Network
 
 
 class Vm:
@@ -76,8 +89,7 @@ class Vm:
         self,
         hypervisor: Hypervisor,
         artifacts: Artifacts,
-        run: Path,
-        owner: tuple[int, int] | None,
+        ground: Ground,
         clock: Clock,
         settings: VmSettings,
         on_destroyed: Callable[[Vm], None],
@@ -85,7 +97,8 @@ class Vm:
     ) -> None:
         """Define the domain paused, restored from `source` where there is one.
 
-        Raises `HypervisorError`; nothing is left then.
+        QEMU lives in the network's void, where there is none. Raises `HypervisorError`, `NetworkError`; nothing is left
+        then.
         """
         self.name = f"vm-{secrets.token_hex(4)}"
         self.settings = settings
@@ -95,21 +108,43 @@ class Vm:
         self._hypervisor = hypervisor
         self._clock = clock
         self._on_destroyed = on_destroyed
-        self._folder = run / self.name
+        self._folder = ground.run / self.name
         self._lock = threading.Lock()
         self._destroyed = False
         self._session: GuestSession | None = None
         self._domain: libvirt.virDomain | None = None
+        self._network = ground.network
+        self.card: Card | None = None
+        """Its network card, where it has one."""
+        self.network_use: dict[str, Any] = {}
+        """What is worth recording of the card's use, once it is gone."""
         try:
-            self._spec = self._lay_out(artifacts, owner, source.overlay if source else artifacts.overlay_template)
-            if source is None:
-                self._domain = hypervisor.create_paused(domain_xml(self._spec))
-            else:
-                with source.as_clone(self.name, self._spec.uuid, run.name) as save:
-                    self._domain = hypervisor.restore_paused(save, self.name)
+            if settings.card:
+                self.card = self._network.issue()
+            self._spec = self._lay_out(
+                artifacts, ground.owner, source.overlay if source else artifacts.overlay_template
+            )
+            self._domain = self._network.in_void(lambda: self._begin(source, ground.run))
+            if self.card:
+                self._network.plug(self.card)
         except BaseException:
             self.destroy()
             raise
+
+    def _begin(self, source: Source | None, run: Path) -> libvirt.virDomain:
+        """Have QEMU started, by booting or from `source`."""
+        if source is None:
+            return self._hypervisor.create_paused(domain_xml(self._spec))
+        with source.as_clone(self.name, self._spec.uuid, run.name, self.card) as save:
+            return self._hypervisor.restore_paused(save, self.name)
+
+    def admit(self, endpoints: Iterable[Endpoint], weaken: frozenset[str]) -> None:
+        """Let the card lead to `endpoints`, before the machine runs; one without a card has nothing to be let.
+
+        Raises `NetworkError` or `UnknownHostError`; the card then still leads nowhere.
+        """
+        if self.card:
+            self._network.admit(self.card, endpoints, weaken)
 
     def _lay_out(self, artifacts: Artifacts, owner: tuple[int, int] | None, template: Path) -> DomainSpec:
         self._folder.mkdir(mode=0o711)
@@ -136,8 +171,8 @@ class Vm:
             channel=self._folder / "agent.sock",
             console=console,
             qemu_user=f"+{owner[0]}:+{owner[1]}" if owner else "",
-            bridge=self.settings.bridge,
-            mac=f"52:54:00:{secrets.token_hex(1)}:{secrets.token_hex(1)}:{secrets.token_hex(1)}",
+            tap=self.card.tap if self.card else "",
+            mac=self.card.mac if self.card else "",
         )
 
     def start(self, *, boot_ns: int = BOOT_NS) -> None:
@@ -250,6 +285,8 @@ class Vm:
                 self._session.close()
             if self._domain is not None:
                 self._hypervisor.destroy(self._domain)
+            if self.card:
+                self.network_use = self._network.release(self.card) or self.network_use
             shutil.rmtree(self._folder, ignore_errors=True)
             self._destroyed = True
         self._on_destroyed(self)

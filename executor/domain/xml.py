@@ -37,8 +37,8 @@ class DomainSpec:
     """`+uid:+gid` the QEMU process runs as; empty: whatever the libvirt connection does (a non-root embed session)."""
     cpu_percent: int = 0
     """Host-side CPU ceiling in percent of one core; 0: none (libvirt has no cgroup controller to set it with)."""
-    bridge: str = ""
-    """Bridge of the granted network card; empty: no card."""
+    tap: str = ""
+    """The host's end of the granted network card; empty: no card."""
     mac: str = ""
 
 
@@ -113,9 +113,12 @@ def _devices(domain: ET.Element, spec: DomainSpec) -> None:
         console = _child(devices, "serial", type="file")
         _child(console, "source", path=str(spec.console))
         _child(console, "target", type="isa-serial", port="0")
-    if spec.bridge:
-        card = _child(devices, "interface", type="bridge")
+    if spec.tap:
+        card = _child(devices, "interface", type="ethernet")
         _child(card, "mac", address=spec.mac)
-        _child(card, "source", bridge=spec.bridge)
+        _child(card, "target", dev=spec.tap, managed="no")
         _child(card, "model", type="virtio")
+        # QEMU's own back end: the kernel's (vhost) would put a parser of the guest's ring into the host's kernel.
+        _child(card, "driver", name="qemu")
+        _child(card, "rom", enabled="no")
     _child(devices, "memballoon", model="none")

@@ -21,7 +21,8 @@ from executor.clock import Clock
 from executor.domain.host import VmHost
 from executor.domain.vm import Vm, VmSettings
 from executor.errors import GuestLostError, HypervisorError
-from executor.pool.save_image import TEXT_AT, renamed, text_length
+from executor.network import Card
+from executor.pool.save_image import TEXT_AT, card_bytes, places_of, renamed, text_length
 
 BOOT_S: Final = 120.0
 """Seconds a golden machine may take: once a host, so patience costs nothing."""
@@ -43,15 +44,26 @@ class Golden:
     """Run directory of the process that booted it: stands in its XML."""
     boot_ns: int
     """How long the boot took, creation to waiting agent."""
+    card: Card | None = None
+    """Its network card: in its XML, and where `mac_at` says."""
+    mac_at: tuple[int, ...] = ()
+    """Places in the save file that hold the card's hardware address: QEMU takes it from there, not from the XML."""
 
     @contextlib.contextmanager
-    def as_clone(self, name: str, uuid: str, run: str) -> Iterator[Path]:
+    def as_clone(self, name: str, uuid: str, run: str, card: Card | None = None) -> Iterator[Path]:
         """The save file under the clone's name, locked against every other process meanwhile."""
-        text = renamed(self.text, {self.name: name, self.uuid: uuid, self.run: run})
+        names = {self.name: name, self.uuid: uuid, self.run: run}
+        if self.card and card:
+            names |= {self.card.tap: card.tap, self.card.mac: card.mac}
+        text = renamed(self.text, names)
         with self.save.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(TEXT_AT)
             file.write(text)
+            hardware = card_bytes(card) if card else b""
+            for place in self.mac_at:
+                file.seek(place)
+                file.write(hardware)
             file.flush()
             yield self.save
 
@@ -90,7 +102,15 @@ def _load(base: Path) -> Golden:
     if save.stat().st_size != known["save_bytes"] or not overlay.exists():
         raise ValueError("cut short")
     return Golden(
-        save, overlay, bytes.fromhex(known["text"]), known["name"], known["uuid"], known["run"], known["boot_ns"]
+        save,
+        overlay,
+        bytes.fromhex(known["text"]),
+        known["name"],
+        known["uuid"],
+        known["run"],
+        known["boot_ns"],
+        Card(known["card"]) if known["card"] else None,
+        tuple(known["mac_at"]),
     )
 
 
@@ -112,6 +132,8 @@ def _make(host: VmHost, settings: VmSettings, base: Path, clock: Clock) -> Golde
             "uuid": vm.uuid,
             "run": host.path.name,
             "boot_ns": boot_ns,
+            "card": vm.card.number if vm.card else 0,
+            "mac_at": places_of(save, card_bytes(vm.card), TEXT_AT + len(text)) if vm.card else [],
         }
         staging = facts.with_suffix(".new")
         staging.write_text(json.dumps(known))

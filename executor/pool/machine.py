@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from executor.channel.session import GuestSession
 from executor.domain.vm import Vm
 from executor.machine import Boot
@@ -53,6 +55,10 @@ class VmMachine:
     def usage(self) -> HostUsage:
         """What its QEMU and its overlay use now."""
         return self._vm.usage()
+
+    def network(self) -> dict[str, Any]:
+        """What is worth recording of its network card's use."""
+        return self._vm.network_use
 
     def destroy(self) -> None:
         """End it and remove what it left; idempotent."""

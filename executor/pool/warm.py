@@ -17,6 +17,8 @@ from executor.domain.vm import LARGE_MEMORY_MB, MEMORY_MB, Vm, VmEngine, VmSetti
 from executor.errors import BugError, GuestLostError, HypervisorError, OutsideError
 from executor.host_facts import available_memory
 from executor.machine import Boot, Profile
+from executor.network import Endpoint
+from executor.network.plane import OPEN_CARD
 from executor.pool.golden import Golden, ensure_golden
 from executor.pool.machine import VmMachine
 from executor.pool.plan import Supply, wanted_clones
@@ -76,12 +78,12 @@ class WarmProvider:
 
         A clone that does not answer is thrown away and another one tried once: the pool heals, a task does not notice.
         """
-        settings = self._settings(profile)
+        settings = self._settings(profile, weaken)
         try:
-            return self._hand_out(settings, weaken)
+            return self._hand_out(settings, weaken, profile.reach)
         except GuestLostError:
             self._counts["failed"] += 1
-            return self._hand_out(settings, weaken)
+            return self._hand_out(settings, weaken, profile.reach)
 
     def statistics(self) -> dict[str, int]:
         """Counters, and gauges `idle` and `alive`."""
@@ -97,14 +99,15 @@ class WarmProvider:
         self._refiller.join()
         self._host.close()
 
-    def _settings(self, profile: Profile) -> VmSettings:
+    def _settings(self, profile: Profile, weaken: frozenset[str] = frozenset()) -> VmSettings:
         return VmSettings(
             self._engine,
             memory_mb=LARGE_MEMORY_MB if profile.large_memory else MEMORY_MB,
+            card=profile.egress or OPEN_CARD in weaken,
             debug_console=self._debug_console,
         )
 
-    def _hand_out(self, settings: VmSettings, weaken: frozenset[str]) -> VmMachine:
+    def _hand_out(self, settings: VmSettings, weaken: frozenset[str], reach: tuple[Endpoint, ...]) -> VmMachine:
         with self._changed:
             waiting = self._ready.setdefault(settings, deque())
             vm = waiting.popleft() if waiting else None
@@ -113,6 +116,7 @@ class WarmProvider:
         self._counts["hits" if vm else "misses"] += 1
         vm = vm or self._clone(settings)
         try:
+            vm.admit(reach, weaken)
             vm.start()
             ready = vm.acquire(weaken)
         except BaseException:

@@ -47,7 +47,7 @@ def test_by_default_there_are_two_disks_and_one_channel_and_nothing_else() -> No
     ("change", "extra"),
     [
         ({"console": Path("/r/vm-1/console.log")}, "serial"),
-        ({"bridge": "cordon-nat", "mac": "52:54:00:00:00:01"}, "interface"),
+        ({"tap": "cordontap002", "mac": "52:54:00:00:00:01"}, "interface"),
     ],
     ids=["console", "card"],
 )
