@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
 
 from executor import canonical
@@ -28,9 +27,8 @@ _NAMES: Final = ("actor", "intent_id", "lease_id", "task_id", "vm_id", "engine",
 _quote: Final = json.encoder.encode_basestring
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One record of the trail; fields as in DESIGN 5.4."""
+class Event(NamedTuple):
+    """One record of the trail; fields as in DESIGN 5.4. A tuple: a frozen dataclass takes ten times as long to make."""
 
     seq: int
     ts: str
@@ -48,10 +46,10 @@ class Event:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
-        return {name: getattr(self, name) for name in _FIELDS}
+        return self._asdict()
 
 
-_FIELDS: Final = tuple(field.name for field in fields(Event))
+_FIELDS: Final = frozenset(Event._fields)
 
 
 def genesis(log_id: str) -> str:
@@ -59,8 +57,7 @@ def genesis(log_id: str) -> str:
     return hashlib.sha256(f"cordon.svf/1:{log_id}".encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A record's bytes but for its place in the chain; made before the lock is taken."""
 
     before: str
@@ -140,7 +137,7 @@ def read_link(line: bytes) -> Link | None:
 def parse_line(line: bytes) -> Event:
     """The event of a stored line; raises `InvalidInputError` when it is no record. Its place is not checked."""
     raw = canonical.loads(line, where="record")
-    if not isinstance(raw, dict) or raw.keys() != set(_FIELDS):
+    if not isinstance(raw, dict) or raw.keys() != _FIELDS:
         raise InvalidInputError("record: not the fields of an event")
     if not all(isinstance(raw[name], str) for name in (*_NAMES, "prev", "hash")):
         raise InvalidInputError("record: a field has the wrong type")
