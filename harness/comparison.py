@@ -56,3 +56,9 @@ def _outputs(expect: Expect, outcome: Outcome) -> Iterator[str]:
             yield f"files.{path}: was refused: {found[0].refused}"
         elif complaint := match.complaint(found[0].content.decode("utf-8", "replace")):
             yield f"files.{path}: {complaint}"
+    for path in expect.withheld:
+        handed = [file for file in outcome.files if file.path == path and not file.refused]
+        if handed:
+            yield f"withheld: {path} was handed back, {len(handed[0].content)} bytes"
+        elif not any(file.path == path for file in outcome.files):
+            yield f"withheld: nothing is said of {path}"

@@ -74,6 +74,8 @@ class Expect:
     stdout: Match | None = None
     stderr: Match | None = None
     files: dict[str, Match] = field(default_factory=dict)
+    withheld: tuple[str, ...] = ()
+    """Paths that were to be handed back and must not be."""
 
     @classmethod
     def parse(cls, raw: dict[str, Any]) -> Expect:
@@ -91,6 +93,7 @@ class Expect:
             stdout=Match.parse(raw.get("stdout")),
             stderr=Match.parse(raw.get("stderr")),
             files={path: cast("Match", Match.parse(match)) for path, match in raw.get("files", {}).items()},
+            withheld=tuple(raw.get("withheld", ())),
         )
 
 

@@ -112,8 +112,9 @@ def _began(event: Mapping[str, Any]) -> bool:
 
 
 def is_host_weakened(run: Run) -> bool:
-    """Whether a positive control takes a host control away: its record then differs from its verdict by intent."""
-    return run.plan.role == "positive" and bool(run.plan.request.weaken & frozenset(weaken.HOST_CONTROLS))
+    """Whether a control of the host is taken away on purpose: its record then differs from its verdict by intent."""
+    positive = run.plan.role == "positive" and bool(run.plan.request.weaken & frozenset(weaken.HOST_CONTROLS))
+    return positive or run.plan.overridden
 
 
 def undeclared(request: Request, outcome: Outcome) -> list[str]:

@@ -23,6 +23,8 @@ class Plan:
     role: Role
     request: Request
     expect: Expect
+    overridden: bool = False
+    """The scenario has the policy's denial ignored in every run: verdict and record then differ by intent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def plans(scenario: Scenario, sabotage: frozenset[str] = frozenset()) -> tuple[P
         harmless = replace(attempt, intent=for_twin(scenario, scenario.twin), attempt=None, tamper={}, life=LeaseLife())
         found.append(Plan("twin", harmless, scenario.twin.expect))
     name = scenario.member.batch if scenario.member else scenario.id
-    return tuple(replace(plan, request=_named(name, plan)) for plan in found)
+    ignored = "policy" in scenario.without
+    return tuple(replace(plan, request=_named(name, plan), overridden=ignored) for plan in found)
 
 
 def _named(scenario_id: str, plan: Plan) -> Request:
