@@ -34,9 +34,11 @@ class Boot:
     """How a machine came to be: for `vm_event.READY` and the figures."""
 
     boot_ns: int
-    """From the start of its creation until its agent was ready; 0 when it came from a pool."""
+    """From the start of its creation until it stood ready, where it was made for this task; 0 from a pool."""
     kernel: str
     agent_digest: str
+    reseed_ns: int = 0
+    """What fresh entropy, clock and identity took, after it was let run and before anything else."""
 
 
 class Session(Protocol):
@@ -100,6 +102,10 @@ class Machine(Protocol):
     def bounds(self) -> VmBounds:
         """What it may cost the host, whatever runs in it."""
 
+    @property
+    def uses(self) -> int:
+        """Tasks it was given to so far, this one included."""
+
     def overlay_bytes(self) -> int:
         """Bytes it takes on the host's disk."""
 
@@ -109,8 +115,14 @@ class Machine(Protocol):
     def network(self) -> dict[str, Any]:
         """What is worth recording of its network card's use: filled once it is destroyed, empty without a card."""
 
-    def destroy(self) -> None:
-        """End it and remove what it left; idempotent."""
+    def reset(self) -> bool:
+        """Wipe it for another task; whether it is as good as new. False where machines are used once."""
+
+    def recycled(self, record: Callable[[], None]) -> bool:
+        """Put it back after `reset`, calling `record` before anybody can have it; False: it has to be destroyed."""
+
+    def destroy(self, *, keep_overlay: bool = False) -> None:
+        """End it and remove what it left; idempotent. `keep_overlay`: the drill `overlay_cleanup`."""
 
 
 class MachineProvider(Protocol):
@@ -123,8 +135,8 @@ class MachineProvider(Protocol):
     def acquire(self, profile: Profile, weaken: frozenset[str]) -> Machine:
         """A machine for one task. Raises `OutsideError`, leaving nothing."""
 
-    def statistics(self) -> dict[str, int]:
-        """Counters and gauges."""
+    def statistics(self) -> dict[str, Any]:
+        """Counters and gauges; `alive` and `idle` are numbers."""
 
     def close(self) -> None:
         """Destroy every machine; idempotent."""

@@ -35,6 +35,8 @@ from executor.workspace import commands_of, files_of, validating
 LARGE_MEM: Final = "res:large_mem"
 HIGH_CPU: Final = "res:high_cpu"
 EGRESS: Final = "net:egress"
+RESET: Final = "reset"
+"""The one control whose absence does not keep a machine from being used again: the drill of RESET itself."""
 HALTED: Final = "control.scram"
 """Reason of a task that was turned away because everything was stopped."""
 KILL_SWITCH: Final = "kill_switch"
@@ -191,11 +193,14 @@ class Pipeline:
         machine = passage.machine = self._provider.acquire(profile, weaken)
         took = self._clock.monotonic_ns() - begun
         trail.vm_id = machine.name
-        if machine.boot.boot_ns:
-            trail.timed("vm.boot", machine.boot.boot_ns, "guest")
-        trail.emit("vm_event.READY", "cp20", {"kernel": machine.boot.kernel, "agent": machine.boot.agent_digest})
-        trail.timed("vm.acquire", took - machine.boot.boot_ns)
-        trail.emit("vm_event.ACQUIRED", "cp20", {"weakened": sorted(weaken)})
+        boot = machine.boot
+        if boot.boot_ns:  # made for this task: the pool has told of the others
+            trail.timed("vm.boot", boot.boot_ns, "guest")
+            trail.emit("vm_event.READY", "cp20", {"kernel": boot.kernel, "agent": boot.agent_digest})
+        trail.timed("vm.acquire", took - boot.boot_ns - boot.reseed_ns)
+        trail.timed("vm.reseed", boot.reseed_ns, "guest")
+        facts = {"kernel": boot.kernel, "agent": boot.agent_digest, "uses": machine.uses}
+        trail.emit("vm_event.ACQUIRED", "cp20", {"weakened": sorted(weaken), **facts})
 
     def _run_commands(self, passage: _Passage, granted: Granted, limits: Limits) -> None:
         """Fill the workspace, run the commands until one does not complete, hand files back."""
@@ -320,17 +325,38 @@ class Pipeline:
     def _release(self, passage: _Passage) -> None:
         """Destroy the machine first: whatever else fails, nothing of it stays."""
         trail, machine = passage.trail, passage.machine
-        overlay_bytes = 0
-        if machine is not None:
-            overlay_bytes = machine.overlay_bytes()
-            with trail.stage("vm.destroy"):
-                machine.destroy()
-        used = machine.network() if machine is not None else {}
+        if machine is None:
+            trail.emit("resource_event.RELEASED", "cp19", {"overlay_bytes": 0})
+            return
+        overlay_bytes = machine.overlay_bytes()
+        reset = self._reset(passage, machine)
+        if not reset:
+            self._destroy(passage, machine)
+        used = machine.network()
         trail.emit(
             "resource_event.RELEASED", "cp19", {"overlay_bytes": overlay_bytes, **({"network": used} if used else {})}
         )
-        if machine is not None:
-            trail.emit("vm_event.DESTROYED", "cp20")
+        if reset:
+            trail.emit("vm_event.RESET", "cp20", {"uses": machine.uses})
+            if machine.recycled(lambda: trail.emit("vm_event.RECYCLED", "cp20")):
+                return
+            self._destroy(passage, machine)
+        trail.emit("vm_event.DESTROYED", "cp20")
+
+    def _reset(self, passage: _Passage, machine: Machine) -> bool:
+        """Where machines are used again: wipe it. Never after a loss or a violation, nor a task that was weakened."""
+        if passage.effect == "aborted" or passage.request.weaken - {RESET}:
+            return False
+        begun = self._clock.monotonic_ns()
+        done = machine.reset()
+        if done:
+            passage.trail.timed("vm.reset", self._clock.monotonic_ns() - begun, "guest")
+        return done
+
+    @staticmethod
+    def _destroy(passage: _Passage, machine: Machine) -> None:
+        with passage.trail.stage("vm.destroy"):
+            machine.destroy(keep_overlay="overlay_cleanup" in passage.request.weaken)
 
     def _outcome(self, passage: _Passage) -> Outcome:
         decision, granted, trail = passage.decision, passage.granted, passage.trail

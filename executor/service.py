@@ -28,7 +28,7 @@ from executor.outcome import Outcome
 from executor.paths import cache_dir, private_dir, runtime_dir, state_dir
 from executor.pipeline import Pipeline
 from executor.policy import PolicyEngine
-from executor.pool import WarmProvider
+from executor.pool import PoolPlan, WarmProvider
 from executor.run_record import RunRecord
 from executor.sentinel import patterns
 from executor.sentinel.review import Sentinel
@@ -131,8 +131,11 @@ def open_executor(
     drill: bool = False,
     clock: Clock | None = None,
     network: NetworkConfig | None = None,
+    pool: PoolPlan = PoolPlan(),  # noqa: B008 - frozen
 ) -> LocalExecutor:
     """An executor that decides by `policies` and keeps its state in `state`.
+
+    `pool`: how many machines wait, and whether they are used again.
 
     `drill` makes the keys a drill signs with, where there are none. Building the image and probing KVM happen here,
     with `progress` told. `network` says where machines with net:egress may get out: by default nowhere.
@@ -151,7 +154,7 @@ def open_executor(
         sentinel = Sentinel(patterns=patterns.load(policies))
         resources.callback(sentinel.close)
         sentinel.start()
-        host, provider, facts = _machines(engine, clock, progress, resources, network)
+        host, provider, facts = _machines(engine, clock, progress, resources, network, pool, log)
         authority = LeaseAuthority(state, clock, keys.issuer(), keys.ring)
         resources.callback(authority.close)
         budget = Budget()
@@ -180,6 +183,8 @@ def _machines(
     progress: Callable[[str], None],
     resources: ExitStack,
     network: NetworkConfig | None,
+    plan: PoolPlan,
+    log: SvfLog,
 ) -> tuple[VmHost, WarmProvider, dict[str, Any]]:
     gold = ensure_gold_image(progress)
     agent = ensure_agent_disk()
@@ -195,7 +200,7 @@ def _machines(
         "digests": {"image": gold.digest, "agent": agent.digest},
     }
     console = os.environ.get("CORDON_DEBUG_CONSOLE") == "1"
-    provider = WarmProvider(host, verdict.engine, clock, debug_console=console, say=progress)
+    provider = WarmProvider(host, verdict.engine, clock, plan=plan, recorder=log, debug_console=console, say=progress)
     resources.callback(provider.close)
     provider.warm_up()
     facts["figures"] = {"cold_boot_ns": provider.cold_boot_ns}

@@ -28,6 +28,7 @@ GUEST_CONTROLS: Final[dict[str, str]] = {
     "command_check": "the agent does not compare commands with the lease's list",
     "env_filter": "the agent passes every environment variable on",
     "collect_check": "collected paths may leave the workspace and follow links",
+    "reset": "RESET wipes nothing: the next task of a reused VM finds the last one's workspace",
     "compromised_agent": "`Start.compromised` runs a command outside the sandbox as the guest's root",
 }
 """Controls enforced inside the guest; sent to the agent in `Configure.weaken`."""

@@ -136,6 +136,14 @@ class GuestChannel:
             self._take(data)
         return self._inbox.popleft()
 
+    def hung_up(self) -> bool:
+        """Whether the other end is gone; reads nothing."""
+        if self._closed:
+            return True
+        poller = select.poll()
+        poller.register(self._sock.fileno(), select.POLLRDHUP)
+        return bool(poller.poll(0))
+
     def statistics(self) -> dict[str, int]:
         """Counters: bytes_received, frames_sent, throttles, throttled_ns."""
         return {

@@ -202,6 +202,10 @@ class GuestSession:
         if self._expect("pong").pong.nonce != nonce:
             self._violation("unexpected_message", "pong with another number")
 
+    def hung_up(self) -> bool:
+        """Whether the guest's end is gone; asks the socket, reads nothing."""
+        return self._channel.hung_up()
+
     def close(self) -> None:
         """Close the channel; a second call is silent."""
         self._channel.close()

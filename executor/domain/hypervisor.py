@@ -142,6 +142,19 @@ class Hypervisor:
         with self._resuming:
             self._frozen = frozen
 
+    @property
+    def frozen(self) -> bool:
+        """Whether everything was stopped."""
+        return self._frozen
+
+    def sickness(self, domain: libvirt.virDomain) -> str:
+        """Why a domain that should be paused and whole is not; empty when it is."""
+        try:
+            state, reason = domain.state()
+        except libvirt.libvirtError as error:
+            return str(error.get_error_message())
+        return "" if state == libvirt.VIR_DOMAIN_PAUSED else f"it is in state {state}, reason {reason}"
+
     def suspend(self, domain: libvirt.virDomain) -> None:
         """Stop a running domain where it is; one that is paused or gone is fine. Raises `HypervisorError`."""
         try:

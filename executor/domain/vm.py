@@ -26,6 +26,7 @@ from executor.domain.hypervisor import Hypervisor
 from executor.domain.usage import usage_of
 from executor.domain.xml import DomainSpec, domain_xml
 from executor.errors import GuestLostError
+from executor.image.gold import TCG_CMDLINE
 from executor.network import Card, Endpoint, Network
 from executor.quota import HostUsage, VmBounds
 from executor.weaken import GUEST_CONTROLS
@@ -105,6 +106,9 @@ class Vm:
         self.ready: Ready | None = None
         self.running = False
         """Whether it was let run; it may be suspended since."""
+        self.uses = 0
+        """Tasks it was given to."""
+        self.born_ns: Final = clock.monotonic_ns()
         self._hypervisor = hypervisor
         self._clock = clock
         self._on_destroyed = on_destroyed
@@ -167,7 +171,7 @@ class Vm:
             agent_disk=artifacts.agent_disk,
             kernel=artifacts.kernel,
             initrd=artifacts.initrd,
-            cmdline=artifacts.cmdline + (" console=ttyS0 loglevel=7" if console else ""),
+            cmdline=" ".join(_cmdline(artifacts, self.settings)),
             channel=self._folder / "agent.sock",
             console=console,
             qemu_user=f"+{owner[0]}:+{owner[1]}" if owner else "",
@@ -178,6 +182,10 @@ class Vm:
     def start(self, *, boot_ns: int = BOOT_NS) -> None:
         """Let the VM run and wait for its agent. Raises `GuestLostError`, with the console's end if there is one."""
         self.resume()
+        self.wait_ready(boot_ns=boot_ns)
+
+    def wait_ready(self, *, boot_ns: int = BOOT_NS) -> None:
+        """Wait for the agent's first words, at most `boot_ns`. Raises `GuestLostError` as `start`."""
         try:
             self.ready = self.session.wait_ready(self._clock.monotonic_ns() + boot_ns)
         except GuestLostError as error:
@@ -185,12 +193,32 @@ class Vm:
                 f"{self.name} ({self.settings.engine}) did not boot: {error}{self._last_words()}"
             ) from None
 
+    def connect(self) -> None:
+        """Connect the channel; done ahead for a VM that waits, so that `resume` need not. Raises `GuestLostError`."""
+        if self._session is None:
+            deadline = self._clock.monotonic_ns() + CONNECT_NS
+            channel = GuestChannel.connect(self._spec.channel, self._clock, deadline_ns=deadline)
+            self._session = GuestSession(channel, self._clock)
+
     def resume(self) -> None:
-        """Connect the channel and let the VM run: from here on it can be talked to."""
-        deadline = self._clock.monotonic_ns() + CONNECT_NS
-        channel = GuestChannel.connect(self._spec.channel, self._clock, deadline_ns=deadline)
-        self._session = GuestSession(channel, self._clock)
+        """Let the VM run, its channel connected: from here on it can be talked to."""
+        self.connect()
         self._run()
+
+    def sickness(self) -> str:
+        """Why this waiting VM cannot be given to a task; empty when it can. Costs microseconds, moves nothing."""
+        if self._session is not None and self._session.hung_up():
+            return "its channel is closed"
+        return self._hypervisor.sickness(self._live())
+
+    def reset(self) -> None:
+        """Have the agent wipe everything of the last task and prove it, then stop the VM.
+
+        Raises `GuestLostError` when something is left, or as `suspend`.
+        """
+        self.session.reset()
+        self.suspend()
+        self.running = False
 
     def run_unconnected(self) -> None:
         """Let the VM run without a host on its channel: its agent waits there, and can be saved."""
@@ -240,6 +268,7 @@ class Vm:
     def acquire(self, weaken: Iterable[str] = ()) -> Ready:
         """Give the VM its identity, fresh entropy and the time; only the guest's own controls reach it."""
         self.ready = self.session.configure(self.name, weaken=[name for name in weaken if name in GUEST_CONTROLS])
+        self.uses += 1
         return self.ready
 
     @property
@@ -276,8 +305,11 @@ class Vm:
         except FileNotFoundError:
             return 0
 
-    def destroy(self) -> None:
-        """End the domain, remove its overlay and sockets. Raises `HypervisorError` when it cannot be ended."""
+    def destroy(self, *, keep_overlay: bool = False) -> None:
+        """End the domain, remove its overlay and sockets. Raises `HypervisorError` when it cannot be ended.
+
+        `keep_overlay` leaves its folder until the executor closes: the drill that proves a left one would be noticed.
+        """
         with self._lock:
             if self._destroyed:
                 return
@@ -287,7 +319,8 @@ class Vm:
                 self._hypervisor.destroy(self._domain)
             if self.card:
                 self.network_use = self._network.release(self.card) or self.network_use
-            shutil.rmtree(self._folder, ignore_errors=True)
+            if not keep_overlay:
+                shutil.rmtree(self._folder, ignore_errors=True)
             self._destroyed = True
         self._on_destroyed(self)
 
@@ -299,3 +332,12 @@ class Vm:
             tail = console.read_bytes()[-600:].decode(errors="replace")
             return f"; its console ends with: {tail!r}"
         return ""
+
+
+def _cmdline(artifacts: Artifacts, settings: VmSettings) -> list[str]:
+    parts = [artifacts.cmdline]
+    if settings.engine == "tcg":
+        parts.append(TCG_CMDLINE)
+    if settings.debug_console:
+        parts.append("console=ttyS0 loglevel=7")
+    return parts

@@ -3,6 +3,8 @@
     NEW --Configure--> CONFIGURED --Prepare--> PREPARED --Start--> RUNNING --(end)--> PREPARED
                             ^----------- Reset ----'
 
+A VM that is used again is configured again: fresh entropy and time, before the next task's sandbox is built.
+
 A message in the wrong state is a fault, and a fault ends the VM. Admission rules, in order: state, then content, then
 do. `Ping` and `PowerOff` are always welcome; `Kill` is welcome when nothing runs (it crossed with the end).
 """
@@ -16,7 +18,7 @@ from typing import Any, Final, Literal
 
 from executor.channel import channel_pb2 as pb
 from executor.channel.frame import PROTOCOL
-from executor.guest import cgroup, collecting, kernel, network, syscalls
+from executor.guest import cgroup, collecting, kernel, network, reset, syscalls
 from executor.guest.capability import Programs
 from executor.guest.digest import sha256
 from executor.guest.errors import DeniedError, FaultError
@@ -29,13 +31,13 @@ CONTROLS: Final = frozenset(
     {
         *("seccomp", "readonly_root", "capabilities", "unprivileged_user", "masked_paths", "capability_map", "noexec"),
         *("landlock", "namespaces", "cgroup", "rlimits", "quota", "lockdown", "command_check", "env_filter"),
-        *("collect_check", "compromised_agent"),
+        *("collect_check", "compromised_agent", "reset"),
     }
 )
 """The names `Configure.weaken` may hold; the host's list is executor/weaken.py, and a test compares the two."""
 MIB: Final = 1024 * 1024
 _ALLOWED: Final[Mapping[str, frozenset[State]]] = {
-    "configure": frozenset({"NEW"}),
+    "configure": frozenset({"NEW", "CONFIGURED"}),
     "prepare": frozenset({"CONFIGURED"}),
     "put_file": frozenset({"PREPARED"}),
     "start": frozenset({"PREPARED"}),
@@ -55,11 +57,12 @@ class PowerOffError(Exception):
 class Agent:
     """State of the conversation."""
 
-    def __init__(self, port: Port, programs: Programs, seccomp: Mapping[str, Any]) -> None:
-        """`port` is open, nothing was sent on it."""
+    def __init__(self, port: Port, programs: Programs, seccomp: Mapping[str, Any], baseline: reset.Baseline) -> None:
+        """`port` is open, nothing was sent on it; `baseline` is what there is before the first task."""
         self._port: Final = port
         self._programs: Final = programs
         self._seccomp: Final = seccomp
+        self._baseline: Final = baseline
         self.state: State = "NEW"
         self._hostname = kernel.read("/proc/sys/kernel/hostname")
         self._weaken: frozenset[str] = frozenset()
@@ -102,14 +105,20 @@ class Agent:
         if message.hostname:
             syscalls.sethostname(message.hostname)
             self._hostname = message.hostname
+        if self.state == "NEW":
+            self._close_up(weaken)
+        self._weaken = weaken
+        self.state = "CONFIGURED"
+        self._port.send(self.ready())
+
+    @staticmethod
+    def _close_up(weaken: frozenset[str]) -> None:
+        """What is done once in a VM's life: there is no way back from it."""
         if "readonly_root" in weaken:
             kernel.load_late("overlay.ko")
         network.set_up()
         if "lockdown" not in weaken:
             kernel.lock_down()
-        self._weaken = weaken
-        self.state = "CONFIGURED"
-        self._port.send(self.ready())
 
     def _on_prepare(self, message: pb.Prepare) -> None:
         self._sandboxes += 1
@@ -211,6 +220,10 @@ class Agent:
         if self._sandbox is not None:
             self._sandbox.close()
             self._sandbox = None
+        if "reset" not in self._weaken:
+            reset.forget()
+            if found := reset.wait_clean(self._baseline):
+                raise FaultError("guest.reset_incomplete", f"the last task left: {', '.join(found)}"[:400])
         self.state = "CONFIGURED"
         self._port.send(self.ready())
 

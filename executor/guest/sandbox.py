@@ -16,7 +16,7 @@ from executor.guest.cgroup import Group
 from executor.guest.container import BASE, Container
 from executor.guest.errors import DeniedError, FaultError
 from executor.guest.scope import writable
-from executor.guest.workspace import Workspace, quota_for
+from executor.guest.workspace import Workspace, quota_for, remove_tree
 
 _ROOT: Final = f"{BASE}/root"
 _UPPER: Final = "/scratch/.root"
@@ -69,7 +69,9 @@ class Sandbox:
         self._make_root()
         quota = quota_for(limits.disk_quota_mb) if self.terms.has("quota") else None
         owner = sandbox_plan.TASK_UID if self.terms.has("unprivileged_user") else 0
-        self.workspace: Final = Workspace(number, places, quota, owner)
+        self.workspace: Final = Workspace(
+            number if self.terms.has("reset") else 1, places, quota, owner, kept=not self.terms.has("reset")
+        )
         self.container = self._new_container()
 
     def _make_root(self) -> None:
@@ -155,9 +157,13 @@ class Sandbox:
 
     def close(self) -> None:
         """Take everything down and wipe the workspace."""
+        if not self.terms.has("reset"):
+            syscalls.umount(_ROOT)
+            return
         self.container.end()
         self.container.remove()
         syscalls.umount(_ROOT)
+        remove_tree(_UPPER)
         self.workspace.remove()
 
 

@@ -24,6 +24,7 @@ MS_BIND: Final = 4096
 MNT_DETACH: Final = 2
 
 PR_SET_CHILD_SUBREAPER: Final = 36
+_SYSLOG_CLEAR: Final = 5
 
 RESOLVE_NO_MAGICLINKS: Final = 0x02
 RESOLVE_NO_SYMLINKS: Final = 0x04
@@ -59,6 +60,11 @@ def umount(target: str) -> None:
     """Detach whatever is mounted at `target`; nothing there is fine."""
     if _libc.umount2(target.encode(), MNT_DETACH) < 0 and ctypes.get_errno() not in {errno.EINVAL, errno.ENOENT}:
         _check(-1, f"umount {target}")
+
+
+def clear_kernel_log() -> None:
+    """Forget what the kernel's log holds, for whoever reads it by this call."""
+    _check(_libc.klogctl(_SYSLOG_CLEAR, None, ctypes.c_int(0)), "klogctl")
 
 
 def sethostname(name: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from executor.channel.session import GuestSession
 from executor.domain.vm import Vm
+from executor.errors import FrameViolationError, GuestLostError, HypervisorError
 from executor.machine import Boot
 from executor.quota import HostUsage, VmBounds
 
@@ -13,10 +15,26 @@ from executor.quota import HostUsage, VmBounds
 class VmMachine:
     """A VM as the path sees it."""
 
-    def __init__(self, vm: Vm, boot: Boot) -> None:
-        """`vm` has been acquired."""
+    def __init__(
+        self,
+        vm: Vm,
+        boot: Boot,
+        *,
+        again: bool = False,
+        worn: Callable[[Vm], str] = lambda _: "",
+        shelve: Callable[[Vm, Callable[[], None]], bool] = lambda _vm, _record: False,
+        gone: Callable[[Vm], None] = lambda _: None,
+    ) -> None:
+        """`vm` has been acquired. `again`: machines are used again; `worn` says why this one is not.
+
+        `shelve` takes it back, `gone` is told when it was destroyed instead.
+        """
         self._vm = vm
         self._boot = boot
+        self._again = again
+        self._worn = worn
+        self._shelve = shelve
+        self._gone = gone
 
     @property
     def name(self) -> str:
@@ -43,6 +61,11 @@ class VmMachine:
         """False once `destroy` was called."""
         return self._vm.alive
 
+    @property
+    def uses(self) -> int:
+        """Tasks it was given to so far."""
+        return self._vm.uses
+
     def overlay_bytes(self) -> int:
         """Bytes of its overlay on the host's disk."""
         return self._vm.overlay_bytes()
@@ -60,6 +83,26 @@ class VmMachine:
         """What is worth recording of its network card's use."""
         return self._vm.network_use
 
-    def destroy(self) -> None:
-        """End it and remove what it left; idempotent."""
-        self._vm.destroy()
+    def reset(self) -> bool:
+        """Wipe it, stop it, and say whether it is as good as new; nothing is done where reuse is off."""
+        if not self.alive or not self._again:
+            return False
+        try:
+            self._vm.reset()
+        except (GuestLostError, HypervisorError, FrameViolationError):
+            return False  # the guest could not show that nothing is left: it goes
+        return True
+
+    def recycled(self, record: Callable[[], None]) -> bool:
+        """Put it back into the pool after `reset`; False when it is worn or not wanted there, and has to be destroyed.
+
+        `record` is called once it is settled that it goes back, before anybody can have it.
+        """
+        return not self._worn(self._vm) and self._shelve(self._vm, record)
+
+    def destroy(self, *, keep_overlay: bool = False) -> None:
+        """End it and remove what it left; idempotent. `keep_overlay` leaves its disk: the drill `overlay_cleanup`."""
+        try:
+            self._vm.destroy(keep_overlay=keep_overlay)
+        finally:
+            self._gone(self._vm)

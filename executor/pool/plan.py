@@ -1,12 +1,44 @@
-"""How many machines should wait: the pool's size, less what the host's memory does not bear. Pure."""
+"""How many machines should wait, and which may be used again: the pool's decisions. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
+from executor.errors import InvalidInputError
+
 FLOOR_MB: Final = 1024
 """Memory left alone for everything else on the host."""
+MAX_USES: Final = 10
+"""Tasks one machine may see; DESIGN 5.7."""
+MAX_AGE_S: Final = 300
+"""Seconds a machine that is used again may live; DESIGN 5.7."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """What an operator decides about the pools. Raises `InvalidInputError` for what DESIGN 5.7 does not allow."""
+
+    size: int = 1
+    """Machines waiting for each hardware profile that was ever asked for."""
+    reuse: bool = False
+    """Whether a machine may be reset and used again; one task a machine where not."""
+    max_uses: int = MAX_USES
+    max_age_s: int = MAX_AGE_S
+
+    def __post_init__(self) -> None:
+        if self.size < 0 or not 1 <= self.max_uses <= MAX_USES or not 1 <= self.max_age_s <= MAX_AGE_S:
+            raise InvalidInputError(
+                f"a pool has 0 or more machines, each used at most {MAX_USES} times and {MAX_AGE_S} s; not {self}"
+            )
+
+    def worn(self, uses: int, age_ns: int) -> str:
+        """Why a machine that was used `uses` times and is `age_ns` old is not used again; empty when it may be."""
+        if uses >= self.max_uses:
+            return f"used {uses} times"
+        if age_ns >= self.max_age_s * 1_000_000_000:
+            return f"{age_ns // 1_000_000_000} s old"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,30 +1,44 @@
 """Hands out machines that already wait: clones of the golden machine, paused, refilled in the background.
 
-One task a machine. What a task needs of the machine's hardware (its profile) has a pool of its own. When the host runs
-short of memory the waiting machines go first, and come back when there is room.
+1. one task a machine, unless the plan allows reuse after RESET: then within its limits, and never for a weakened task,
+2. a machine is looked at before it is handed out; a sick one is recorded, destroyed, and another one taken,
+3. what a task needs of the machine's hardware (its profile) has a pool of its own,
+4. when the host runs short of memory the waiting machines go first, and come back when there is room,
+5. making and destroying machines that nobody has is the refiller's work, never a caller's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from executor.clock import Clock
 from executor.domain.host import VmHost
 from executor.domain.vm import LARGE_MEMORY_MB, MEMORY_MB, Vm, VmEngine, VmSettings
-from executor.errors import BugError, GuestLostError, HypervisorError, OutsideError
+from executor.errors import BugError, FrameViolationError, GuestLostError, HypervisorError, OutsideError
 from executor.host_facts import available_memory
 from executor.machine import Boot, Profile
 from executor.network import Endpoint
 from executor.network.plane import OPEN_CARD
 from executor.pool.golden import Golden, ensure_golden
+from executor.pool.ledger import Ledger
 from executor.pool.machine import VmMachine
-from executor.pool.plan import Supply, wanted_clones
+from executor.pool.plan import PoolPlan, Supply, wanted_clones
+from executor.trail import Recorder
 
 RETRY_S: Final = 5.0
 """After a clone failed: long enough not to spin, short enough to heal while somebody waits."""
+LOOK_S: Final = 10.0
+"""How often waiting machines are looked at, so that a sick one is replaced before it is asked for."""
+RESET: Final = "reset"
+"""The one control that may be taken away of a machine that is used again: the drill of RESET itself."""
+TRIES: Final = 3
+"""Machines a task may be tried on before it is told that none can be had."""
+FIRST_WORDS_NS: Final = 20_000_000_000
+"""A clone that was let run says Ready within milliseconds; a second or two on a crowded host."""
 
 
 class WarmProvider:
@@ -36,22 +50,33 @@ class WarmProvider:
         engine: VmEngine,
         clock: Clock,
         *,
-        size: int = 1,
+        plan: PoolPlan = PoolPlan(),  # noqa: B008 - frozen
+        recorder: Recorder | None = None,
         debug_console: bool = False,
         say: Callable[[str], None] = lambda _: None,
+        free_memory: Callable[[], int] = available_memory,
     ) -> None:
-        """Keep `size` machines waiting for each profile that was ever asked for."""
+        """Keep machines waiting as `plan` says for each profile that was ever asked for.
+
+        `free_memory` tells how many bytes the host can still give.
+        """
         self._host = host
         self._engine: VmEngine = engine
         self._clock = clock
-        self._size = size
+        self._plan = plan
+        self._ledger = Ledger(recorder, engine)
         self._debug_console = debug_console
         self._say = say
+        self._free_memory = free_memory
         self._ready: dict[VmSettings, deque[Vm]] = {}
         self._golden: dict[VmSettings, Golden] = {}
+        self._lent: set[Vm] = set()
+        """Machines that tasks have and that come back."""
+        self._making = threading.Lock()
         self._changed = threading.Condition()
         self._closing = False
-        self._counts = {"acquired": 0, "hits": 0, "misses": 0, "cloned": 0, "failed": 0, "shrunk": 0}
+        names = ("acquired", "hits", "misses", "cloned", "failed", "sick", "shrunk", "recycled")
+        self._counts: Counter[str] = Counter(dict.fromkeys(names, 0))
         self._refiller = threading.Thread(target=self._refill, name="pool-refill", daemon=True)
         self._refiller.start()
 
@@ -66,37 +91,63 @@ class WarmProvider:
         return max((golden.boot_ns for golden in self._golden.values()), default=0)
 
     def warm_up(self, profile: Profile = Profile()) -> None:  # noqa: B008 - frozen
-        """Have the golden machine and the first clone of `profile` made now. Raises `OutsideError`."""
+        """Have the golden machine and the first clones of `profile` made now. Raises `OutsideError`."""
         settings = self._settings(profile)
         self._golden_for(settings)
         with self._changed:
             self._ready.setdefault(settings, deque())
             self._changed.notify_all()
 
-    def acquire(self, profile: Profile, weaken: frozenset[str]) -> VmMachine:
-        """A machine for one task. Raises `HypervisorError` or `GuestLostError`, leaving nothing.
-
-        A clone that does not answer is thrown away and another one tried once: the pool heals, a task does not notice.
-        """
-        settings = self._settings(profile, weaken)
-        try:
-            return self._hand_out(settings, weaken, profile.reach)
-        except GuestLostError:
-            self._counts["failed"] += 1
-            return self._hand_out(settings, weaken, profile.reach)
-
-    def statistics(self) -> dict[str, int]:
-        """Counters, and gauges `idle` and `alive`."""
+    def wait_waiting(self, count: int, seconds: float) -> bool:
+        """Wait until `count` machines wait in all pools, at most `seconds`; whether they do."""
         with self._changed:
-            idle = sum(len(waiting) for waiting in self._ready.values())
-        return {**self._counts, "idle": idle, "alive": len(self._host.alive())}
+            return self._changed.wait_for(lambda: self._idle() >= count, seconds)
+
+    def acquire(self, profile: Profile, weaken: frozenset[str]) -> VmMachine:
+        """A machine for one task. Raises `HypervisorError` or `GuestLostError`, leaving nothing."""
+        settings = self._settings(profile, weaken)
+        self._count("acquired")
+        for left in reversed(range(TRIES)):
+            vm, boot_ns = self._take(settings, fresh=bool(weaken - {RESET}))
+            try:
+                return self._hand_out(vm, boot_ns, weaken, profile.reach)
+            except (GuestLostError, HypervisorError) as error:
+                if self._host.hypervisor.frozen:
+                    self._discard(vm, "everything was stopped")
+                    raise
+                self._bury(vm, error.code)
+                if not left:
+                    raise
+            except FrameViolationError:
+                self._bury(vm, FrameViolationError.code)
+                raise
+            except BaseException:
+                self._discard(vm, "could not be handed out")
+                raise
+        raise BugError("a task was tried on no machine")
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters, gauges `idle` and `alive`, and how each profile's pool stands."""
+        with self._changed:
+            pools = {
+                _name(settings): {"idle": len(waiting), "size": self._plan.size}
+                for settings, waiting in self._ready.items()
+            }
+            counts = dict(self._counts)
+            idle = self._idle()
+        return {**counts, "idle": idle, "alive": len(self._host.alive()), "pools": pools}
 
     def close(self) -> None:
         """Destroy every VM; idempotent."""
         with self._changed:
             self._closing = True
+            waiting = [vm for pool in self._ready.values() for vm in pool]
+            self._ready.clear()
             self._changed.notify_all()
         self._refiller.join()
+        for vm in waiting:
+            vm.destroy()
+            self._ledger.gone_at_the_end(vm.name)
         self._host.close()
 
     def _settings(self, profile: Profile, weaken: frozenset[str] = frozenset()) -> VmSettings:
@@ -107,70 +158,202 @@ class WarmProvider:
             debug_console=self._debug_console,
         )
 
-    def _hand_out(self, settings: VmSettings, weaken: frozenset[str], reach: tuple[Endpoint, ...]) -> VmMachine:
+    def _idle(self) -> int:
+        return sum(len(waiting) for waiting in self._ready.values())
+
+    def _count(self, name: str) -> None:
         with self._changed:
-            waiting = self._ready.setdefault(settings, deque())
-            vm = waiting.popleft() if waiting else None
-            self._changed.notify_all()
-        self._counts["acquired"] += 1
-        self._counts["hits" if vm else "misses"] += 1
-        vm = vm or self._clone(settings)
+            self._counts[name] += 1
+
+    # --- handing out ---------------------------------------------------------------------------------------------
+
+    def _take(self, settings: VmSettings, *, fresh: bool) -> tuple[Vm, int]:
+        """A waiting machine that looks well, or one made now; and how long making it took. `fresh`: never used."""
+        while True:
+            with self._changed:
+                waiting = self._ready.setdefault(settings, deque())
+                vm = next((vm for vm in waiting if not (fresh and vm.uses)), None)
+                if vm is not None:
+                    waiting.remove(vm)
+                    self._lend(vm, back=not fresh)
+                    self._counts["hits"] += 1
+            if vm is None:
+                begun = self._clock.monotonic_ns()
+                self._count("misses")
+                vm = self._clone(settings)
+                with self._changed:
+                    self._lend(vm, back=not fresh)
+                return vm, self._clock.monotonic_ns() - begun
+            if not (why := self._sickness(vm)):
+                return vm, 0
+            self._bury(vm, why)
+
+    def _lend(self, vm: Vm, *, back: bool) -> None:
+        """Count on a machine's coming back, where it may. Called with the lock held."""
+        if back and self._may_return(vm.settings):
+            self._lent.add(vm)
+
+    def _hand_out(self, vm: Vm, boot_ns: int, weaken: frozenset[str], reach: tuple[Endpoint, ...]) -> VmMachine:
+        """Let it run and make it the task's own."""
         try:
             vm.admit(reach, weaken)
-            vm.start()
-            ready = vm.acquire(weaken)
-        except BaseException:
-            vm.destroy()
-            raise
+            vm.resume()
+        finally:
+            with self._changed:  # only now: making the next machine takes the processor this one is waited for
+                self._changed.notify_all()
+        running_ns = self._clock.monotonic_ns()
+        if vm.ready is None:
+            vm.wait_ready(boot_ns=FIRST_WORDS_NS)
+        ready = vm.acquire(weaken)
         if ready.agent_digest != self._host.artifacts.agent_digest:
             vm.destroy()
             raise BugError("the agent in the VM is not the one on the agent disk")
-        return VmMachine(vm, Boot(0, ready.kernel, ready.agent_digest))
+        boot = Boot(boot_ns, ready.kernel, ready.agent_digest, reseed_ns=self._clock.monotonic_ns() - running_ns)
+        self._ledger.handed_out(vm.name)
+        return VmMachine(
+            vm, boot, again=self._may_return(vm.settings), worn=self._worn, shelve=self._shelve, gone=self._returned
+        )
+
+    def _may_return(self, settings: VmSettings) -> bool:
+        """Whether machines of a profile are used again: never those with a network card, whose peers remember them."""
+        return self._plan.reuse and not settings.card
+
+    def _worn(self, vm: Vm) -> str:
+        return self._plan.worn(vm.uses, self._clock.monotonic_ns() - vm.born_ns)
+
+    def _shelve(self, vm: Vm, record: Callable[[], None]) -> bool:
+        """Take a reset machine back, unless its pool is full of others. Raises what `record` raises."""
+        with self._changed:
+            waiting = self._ready.setdefault(vm.settings, deque())
+            if self._closing or len(waiting) >= self._plan.size:
+                return False
+            record()
+            self._ledger.taken_back(vm.name)
+            waiting.appendleft(vm)  # its age counts: it goes first
+            self._counts["recycled"] += 1
+        self._returned(vm)
+        return True
+
+    def _returned(self, vm: Vm) -> None:
+        """No task has it any more."""
+        with self._changed:
+            self._lent.discard(vm)
+            self._changed.notify_all()
+
+    # --- sickness ------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _sickness(vm: Vm) -> str:
+        try:
+            return vm.sickness()
+        except GuestLostError as error:
+            return str(error)
+
+    def _bury(self, vm: Vm, why: str) -> None:
+        """Record a machine that is not fit for any task, and destroy it. Raises `AuditError`."""
+        self._count("sick")
+        try:
+            self._ledger.sick(vm.name, why[:200])
+        finally:
+            self._discard(vm, "sick")
+
+    def _discard(self, vm: Vm, why: str) -> None:
+        with contextlib.suppress(HypervisorError):
+            vm.destroy()
+        self._returned(vm)
+        self._ledger.gone(vm.name, why)
+
+    # --- the refiller --------------------------------------------------------------------------------------------
 
     def _clone(self, settings: VmSettings) -> Vm:
         vm = self._host.create(settings, self._golden_for(settings))
-        self._counts["cloned"] += 1
+        try:
+            vm.connect()
+        except BaseException:
+            vm.destroy()
+            raise
+        self._count("cloned")
         return vm
 
     def _golden_for(self, settings: VmSettings) -> Golden:
-        golden = self._golden.get(settings)
-        if golden is None:
-            golden = self._golden[settings] = ensure_golden(self._host, settings, self._clock, self._say)
-        return golden
+        with self._making:
+            golden = self._golden.get(settings)
+            if golden is None:
+                golden = self._golden[settings] = ensure_golden(self._host, settings, self._clock, self._say)
+            return golden
 
     def _refill(self) -> None:
-        """Keep the pools at the size the plan wants, until closed."""
-        pause: float | None = None
+        """Keep the pools at the size the plan wants and its machines well, until closed."""
+        pause = 0.0
         while True:
             with self._changed:
-                settings = None if self._closing else self._short()
-                if settings is None and not self._closing:
+                if pause and not self._closing:
                     self._changed.wait(pause)
-                    pause = None
-                    settings = None if self._closing else self._short()
                 if self._closing:
                     return
-            if settings is None:
-                continue
+                short, surplus = self._balance()
             try:
-                vm = self._clone(settings)
-            except (HypervisorError, GuestLostError, OutsideError):
-                self._counts["failed"] += 1
+                pause = self._work(short, surplus)
+            except OutsideError:  # no clone could be made, or what happened could not be recorded: later, then
+                self._count("failed")
                 pause = RETRY_S
-                with self._changed:
-                    self._changed.wait(pause)
+
+    def _work(self, short: VmSettings | None, surplus: list[Vm]) -> float:
+        """Do one step of what is to be done; seconds until the next look, 0 for at once."""
+        for vm in surplus:
+            self._count("shrunk")
+            self._discard(vm, "more than the pool holds now")
+        if short is None:
+            self._look()
+            return LOOK_S
+        vm = self._clone(short)
+        try:
+            self._ledger.ready(vm.name)
+        except BaseException:
+            vm.destroy()
+            raise
+        with self._changed:
+            if not self._closing:
+                self._ready[short].append(vm)
+                self._changed.notify_all()
+                return 0.0
+        vm.destroy()
+        self._ledger.gone_at_the_end(vm.name)
+        return 0.0
+
+    def _look(self) -> None:
+        """Take sick machines out before anybody asks for them."""
+        with self._changed:
+            waiting = [vm for pool in self._ready.values() for vm in pool]
+        for vm in waiting:
+            why = self._sickness(vm) or (self._worn(vm) if vm.uses else "")
+            if not why:
                 continue
             with self._changed:
-                self._ready[settings].append(vm)
+                pool = self._ready.get(vm.settings, deque())
+                if vm not in pool:
+                    continue  # somebody has it already
+                pool.remove(vm)
+            if vm.uses and not self._sickness(vm):
+                self._discard(vm, why)
+            else:
+                self._bury(vm, why)
 
-    def _short(self) -> VmSettings | None:
-        """A pool with fewer machines than the plan wants; sheds one where it has more. Called with the lock held."""
+    def _balance(self) -> tuple[VmSettings | None, list[Vm]]:
+        """A pool that has fewer machines than the plan wants, and machines that are too many. Holds the lock."""
+        free_mb = self._free_memory() // (1024 * 1024)
+        surplus: list[Vm] = []
+        short = None
         for settings, waiting in self._ready.items():
-            supply = Supply(len(waiting), self._size, settings.memory_mb, available_memory() // (1024 * 1024))
-            wanted = wanted_clones(supply)
-            if wanted > len(waiting) and settings in self._golden:
-                return settings
+            wanted = wanted_clones(Supply(len(waiting), self._plan.size, settings.memory_mb, free_mb))
+            coming_back = sum(vm.settings == settings for vm in self._lent)
+            if wanted - coming_back > len(waiting) and settings in self._golden:
+                short = short or settings
             while len(waiting) > wanted:
-                self._counts["shrunk"] += 1
-                waiting.pop().destroy()
-        return None
+                surplus.append(waiting.pop())
+        return short, surplus
+
+
+def _name(settings: VmSettings) -> str:
+    """A pool's name in figures."""
+    return f"{settings.memory_mb}mb{'_net' if settings.card else ''}"

@@ -292,12 +292,13 @@ def test_future_of_a_task_that_a_new_executor_does_not_know_fails(tmp_path: Path
 
 def test_second_connection_with_the_same_routing_id_gets_nothing(stand: Stand) -> None:
     """A routing id that is taken is not handed over: the first connection keeps its replies."""
-    with raw(stand, identity=b"same") as first, raw(stand, "other", identity=b"same") as second:
-        assert first.ask(HELLO) is not None
-        assert second.ask(HELLO, seconds=1) is None
-        answer = first.ask(HELLO)
-        assert answer is not None
-        assert answer["requester"] == "cbo"
+    with raw(stand, identity=b"same") as first:
+        assert first.ask(HELLO) is not None  # the one that was there first
+        with raw(stand, "other", identity=b"same") as second:
+            assert second.ask(HELLO, seconds=1) is None
+            answer = first.ask(HELLO)
+            assert answer is not None
+            assert answer["requester"] == "cbo"
 
 
 def test_closing_twice_is_silent_and_closing_fails_what_waits(stand: Stand) -> None:
