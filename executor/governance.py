@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from executor.api import LeaseStep, Request
 from executor.budget import Budget
+from executor.builds import Builds
 from executor.canonical import dumps
 from executor.clock import Clock
 from executor.errors import BugError, MisuseError
@@ -61,13 +62,14 @@ class Granted:
     paths_write: tuple[str, ...]
     env_allowlist: tuple[str, ...]
     commands: tuple[tuple[str, ...], ...]
+    artefacts: tuple[tuple[str, str], ...]
     watch: LeaseWatch
 
 
 class Governance:
     """Reviews, decides and leases. Thread-safe: its parts are."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - one of each; `executor/service.py` is the only caller
         self,
         policy: PolicyEngine,
         authority: LeaseAuthority,
@@ -77,6 +79,7 @@ class Governance:
         clock: Clock,
         host: Callable[[], facts.Host],
         history: History,
+        builds: Builds,
     ) -> None:
         """`host` measures what the host has to give when a decision is due; `history` is what past runs used."""
         self._policy = policy
@@ -87,6 +90,7 @@ class Governance:
         self._clock = clock
         self._host = host
         self.history = history
+        self.builds = builds
         self._held: dict[str, facts.ActiveLease] = {}
 
     def decide(self, request: Request, trail: Trail, validate: Callable[[Intent], Review]) -> Decision:
@@ -136,6 +140,7 @@ class Governance:
             paths_write=lease.scope.paths_allowlist,
             env_allowlist=lease.scope.env_allowlist,
             commands=lease.scope.commands_allowlist,
+            artefacts=lease.scope.artefacts,
             watch=watch,
         )
 
@@ -228,6 +233,7 @@ class Governance:
                 env=tuple(intent.env),
                 capabilities=intent.capabilities,
                 network=intent.scope.network,
+                artefacts=tuple((artefact.name, artefact.sha256) for artefact in intent.artefacts),
                 content_digest=intent_digest(intent),
             ),
         )
@@ -280,6 +286,11 @@ class Governance:
             forbidden_patterns=tuple(facts.Finding(one.rule, one.where) for one in findings if one.kind == "pattern"),
             budget=facts.Budget(self._budget.balance(intent.requester, self._clock.now_ns())),
             active_leases=tuple(self._held.values()),
+            builds=tuple(
+                facts.Build(build.sha256, build.requester, build.lease_id)
+                for digest in dict.fromkeys(artefact.sha256 for artefact in intent.artefacts)
+                for build in self.builds.find(digest)
+            ),
             host=self._host(),
             lease=facts.LeaseAsk(ttl_s=max(DEFAULT_TTL_S, intent.limits.wallclock_timeout_s + LEASE_MARGIN_S)),
         )

@@ -6,6 +6,7 @@ strings such as paths are kept exactly as they came, so that the policy sees wha
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -39,6 +40,24 @@ class FileIn:
     path: str
     content: bytes
     mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """A program brought along to be executed, at /artefact/NAME; the lease binds its digest (docs/adr/0020)."""
+
+    name: str
+    content: bytes
+
+    @property
+    def path(self) -> str:
+        """Where the task finds it."""
+        return f"/artefact/{self.name}"
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of the content."""
+        return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +109,7 @@ class Intent:
     capabilities: tuple[str, ...] = ("base:execute",)
     env: Mapping[str, str] = field(default_factory=dict)
     files: tuple[FileIn, ...] = ()
+    artefacts: tuple[Artefact, ...] = ()
     patch: str = ""
     """A unified diff to be applied in the workspace; reviewed and validated, never applied on the host."""
     collect: tuple[str, ...] = ()

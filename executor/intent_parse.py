@@ -14,7 +14,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from executor.errors import InvalidInputError
-from executor.intent import Command, Endpoint, FileIn, Intent, Limits, Priority, Scope
+from executor.intent import Artefact, Command, Endpoint, FileIn, Intent, Limits, Priority, Scope
 
 MAX_COMMANDS: Final = 64
 MAX_ARGV: Final = 1024
@@ -22,6 +22,7 @@ MAX_STRING: Final = 128 * 1024
 """Bytes of one argument: Linux's MAX_ARG_STRLEN."""
 MAX_FILES: Final = 256
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
+MAX_ARTEFACTS: Final = 16
 MAX_PATCH: Final = 1024 * 1024
 _ABSENT: Final = object()
 """Stands for a field that is not there: what is mostly absent is not parsed, a third of a small intent's time."""
@@ -154,6 +155,26 @@ def _file(raw: object, where: str) -> FileIn:
     return FileIn(path, content, mode)
 
 
+def _artefact(raw: object, where: str) -> Artefact:
+    entry = _Fields(raw, where)
+    artefact = Artefact(entry.text("name"), _decoded(entry.take("base64"), f"{where}.base64", where))
+    claimed = entry.text("sha256", artefact.sha256)
+    entry.end()
+    if claimed != artefact.sha256:
+        raise InvalidInputError(f"{where}.sha256: the content's is {artefact.sha256}")
+    return artefact
+
+
+def _decoded(encoded: object, at: str, where: str) -> bytes:
+    try:
+        content = base64.b64decode(_text_any(encoded, at), validate=True)
+    except ValueError as error:  # binascii's own, and text that is not ASCII
+        raise InvalidInputError(f"{at}: {error}") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise InvalidInputError(f"{where}: {len(content)} bytes is over {MAX_FILE_BYTES}")
+    return content
+
+
 def _text_any(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise InvalidInputError(f"{where}: expected text, found {_kind(value)}")
@@ -226,6 +247,10 @@ def parse_intent(raw: Mapping[str, Any], *, where: str = "intent") -> Intent:
         files=tuple(
             _file(item, f"{where}.files[{number}]")
             for number, item in enumerate(_items(entry.take("files", []), entry.at("files"), MAX_FILES))
+        ),
+        artefacts=tuple(
+            _artefact(item, f"{where}.artefacts[{number}]")
+            for number, item in enumerate(_items(entry.take("artefacts", []), entry.at("artefacts"), MAX_ARTEFACTS))
         ),
         patch=_patch(entry.take("patch", ""), entry.at("patch")),
         collect=entry.strings("collect"),

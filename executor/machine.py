@@ -53,6 +53,7 @@ class Session(Protocol):
         env_allowlist: Iterable[str],
         commands: Iterable[tuple[str, ...]],
         limits: Limits,
+        artefacts: Iterable[tuple[str, str]] = (),
     ) -> Denial | None:
         """Build the sandbox of a lease, or say why not."""
 

@@ -21,7 +21,7 @@ from executor.control.kill import KILLED, KillOrder, KillSwitch, Scope
 from executor.errors import AuditError, BugError, FrameViolationError, LeaseRefusedError, OutsideError
 from executor.execution import CommandRunner, Ending, Watch, exec_data
 from executor.governance import Governance, Granted
-from executor.intent import Command, Intent, Limits
+from executor.intent import Command, FileIn, Intent, Limits
 from executor.machine import Machine, MachineProvider, Profile
 from executor.outcome import CollectedFile, CommandResult, EffectClass, Outcome
 from executor.policy import Decision
@@ -215,10 +215,12 @@ class Pipeline:
                 env_allowlist=granted.env_allowlist,
                 commands=granted.commands,
                 limits=limits,
+                artefacts=granted.artefacts,
             )
             if refused:
                 raise self._denied(passage, refused)
-            for file in files_of(request.intent):
+            programs = (FileIn(one.path, one.content, 0o555) for one in request.intent.artefacts)
+            for file in (*files_of(request.intent), *programs):
                 if denial := machine.session.put_file(file):
                     raise self._denied(passage, denial)
         with trail.stage("rollback.pack"):
@@ -240,7 +242,7 @@ class Pipeline:
             if not self._run_one(passage, runner, f"{granted.task_id}-{number}", command):
                 break
         if machine.alive:
-            self._collect(passage, machine)
+            self._collect(passage, machine, granted)
 
     @staticmethod
     def _listener(passage: _Passage) -> Callable[[int, bytes], None]:
@@ -250,7 +252,7 @@ class Pipeline:
             return lambda _stream, _data: None
         return lambda stream, data: observer.output(len(passage.results) + 1, stream, data)
 
-    def _collect(self, passage: _Passage, machine: Machine) -> None:
+    def _collect(self, passage: _Passage, machine: Machine, granted: Granted) -> None:
         """Hand back what was asked for, and look at what the rollback pack has to know about."""
         intent, pack = passage.request.intent, passage.pack
         changed = [f"/workspace/{entry.path}" for entry in pack.before] if pack else []
@@ -264,6 +266,14 @@ class Pipeline:
             roots = [path.rstrip("/") for path in intent.collect]
             passage.files = tuple(
                 file for file in files if any(file.path == root or file.path.startswith(f"{root}/") for root in roots)
+            )
+        if passage.effect == "completed":
+            self._governance.builds.record(
+                intent,
+                passage.files,
+                lease_id=granted.lease_id,
+                policy_digest=passage.trail.policy_digest,
+                weakened=passage.request.weaken,
             )
 
     def _validate(self, intent: Intent) -> Review:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from executor.api import Engine, Request
 from executor.budget import Budget
+from executor.builds import Builds
 from executor.clock import Clock, SystemClock
 from executor.control.kill import KillOrder
 from executor.domain import VmHost, choose_engine
@@ -24,6 +25,8 @@ from executor.keys import KeyStore, Role
 from executor.lease import LeaseAuthority
 from executor.machine import MachineProvider
 from executor.network import Network, NetworkConfig
+from executor.oracle import statement, workflow
+from executor.oracle.workflow import Candidate, Examination
 from executor.outcome import Outcome
 from executor.paths import cache_dir, private_dir, runtime_dir, state_dir
 from executor.pipeline import Pipeline
@@ -55,6 +58,7 @@ class LocalExecutor:
         policy: PolicyEngine,
         log: SvfLog,
         host: VmHost,
+        keys: KeyStore,
         resources: ExitStack,
     ) -> None:
         """Use `open_executor`."""
@@ -64,6 +68,7 @@ class LocalExecutor:
         self._log = log
         self._resources = resources
         self._host = host
+        self._keys = keys
         self.facts: dict[str, Any] = {}
         """Versions and digests of what this executor runs with, for reports."""
 
@@ -75,6 +80,20 @@ class LocalExecutor:
     def run(self, request: Request) -> Outcome:
         """Take `request` down the path; see `executor.api.Executor.run`."""
         return self._pipeline.run(request)
+
+    def examine(
+        self,
+        candidate: Candidate,
+        *,
+        progress: Callable[[str], None] = lambda _: None,
+        weaken: frozenset[str] = frozenset(),
+    ) -> Examination:
+        """Put a numerical kernel to the physics oracle; signed with the issuer's key only when everything held."""
+
+        def sign(found: Examination) -> bytes:
+            return statement.create(found, digests=self.facts["digests"], signer=self._keys.issuer())
+
+        return workflow.examine(self, candidate, sign, progress=progress, weaken=weaken)
 
     def statistics(self) -> dict[str, Any]:
         """Counters and gauges."""
@@ -160,10 +179,18 @@ def open_executor(
         budget = Budget()
         measured = measuring(runtime_dir(), lambda: provider.statistics()["alive"], drill=drill)
         governance = Governance(
-            policy, authority, keys, sentinel, budget, clock, measured, load(state / "outgoing" / "staging_runs")
+            policy,
+            authority,
+            keys,
+            sentinel,
+            budget,
+            clock,
+            measured,
+            load(state / "outgoing" / "staging_runs"),
+            Builds(state, keys, clock),
         )
         pipeline = Pipeline(governance, provider, budget, log, clock, RunRecord(state))
-        executor = LocalExecutor(pipeline, provider, policy, log, host, resources.pop_all())
+        executor = LocalExecutor(pipeline, provider, policy, log, host, keys, resources.pop_all())
     executor.facts = {**facts, "digests": {**facts["digests"], "policy": policy.digest}}
     return executor
 

@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from executor import canonical
+from executor import canonical, dsse
 from executor.clock import Clock, SystemClock, rfc3339
+from executor.dsse import EnvelopeRefusedError
 from executor.errors import CordonError, InvalidInputError, MisuseError, OutsideError
 from executor.keys import KeyStore, Signer, Trust
 from executor.keys.atomic import PUBLIC_MODE, write_atomic
 from executor.paths import state_dir
-from harness import dsse
-from harness.dsse import EnvelopeRefusedError
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"

@@ -22,6 +22,7 @@ from executor.lease import (
     Facts,
     Lease,
     LeaseAuthority,
+    LeaseScope,
     LeaseVerifier,
     announce_ends,
     intent_digest,
@@ -159,6 +160,7 @@ def _facts(args: argparse.Namespace, lease: Lease) -> Facts:
         tuple(intent.env),
         intent.capabilities,
         intent.scope.network,
+        LeaseScope.of(intent).artefacts,
         intent_digest(intent),
     )
 

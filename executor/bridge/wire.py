@@ -6,7 +6,7 @@ Admission of a request, in this order (the first that fails answers 400, or 413 
 2. the header is at most `MAX_HEADER` bytes, the payload at most `MAX_PAYLOAD`,
 3. the header is strict JSON (no duplicate keys, no floats), an object, of version `VERSION`,
 4. its `op` is known, and its fields are exactly those of that op,
-5. an intent parses (`Intent.parse`), and the payload is exactly its files' contents, one after another.
+5. an intent parses (`Intent.parse`), and the payload is exactly its files' and artefacts' contents, in that order.
 
 Requests:  hello {id} - submit {id, intent, approvals, stream} + files - attach {id, tasks}
 Replies:   welcome {id, requester, engine} - accepted {id, task, ahead} - event {task, event}
@@ -23,8 +23,8 @@ from typing import Any, Final
 
 from executor import canonical
 from executor.errors import InvalidInputError, RequestRefusedError
-from executor.intent import Command, FileIn, Intent
-from executor.intent_parse import MAX_FILE_BYTES, MAX_FILES
+from executor.intent import Artefact, Command, FileIn, Intent
+from executor.intent_parse import MAX_ARTEFACTS, MAX_FILE_BYTES, MAX_FILES
 
 VERSION: Final = "cordon.bridge/1"
 MAX_HEADER: Final = 2 * 1024 * 1024
@@ -35,7 +35,7 @@ MAX_ID: Final = 64
 MAX_ATTACH: Final = 1000
 MAX_APPROVALS: Final = 16
 _CWD: Final = Command(()).cwd
-_ALWAYS: Final = frozenset({"intent_id", "requester", "priority", "commands", "files"})
+_ALWAYS: Final = frozenset({"intent_id", "requester", "priority", "commands", "files", "artefacts"})
 _DEFAULTS: Final[Mapping[str, Any]] = {
     field.name: field.default if field.default_factory is MISSING else field.default_factory()
     for field in fields(Intent)
@@ -128,7 +128,7 @@ def submit(request_id: str, intent: Intent, approvals: Sequence[str], *, stream:
     raw = intent_json(intent)
     return [
         header("submit", id=request_id, intent=raw, approvals=list(approvals), stream=stream),
-        b"".join(file.content for file in intent.files),
+        b"".join([file.content for file in intent.files] + [one.content for one in intent.artefacts]),
     ]
 
 
@@ -146,6 +146,8 @@ def intent_json(intent: Intent) -> dict[str, Any]:
             raw[name] = _plain_value(value)
     if intent.files:
         raw["files"] = [{"path": file.path, "mode": file.mode, "size": len(file.content)} for file in intent.files]
+    if intent.artefacts:
+        raw["artefacts"] = [{"name": one.name, "size": len(one.content)} for one in intent.artefacts]
     return raw
 
 
@@ -204,12 +206,29 @@ def _texts(value: Any, where: str, most: int) -> tuple[str, ...]:
 def _intent(raw: Any, payload: bytes) -> Intent:
     if not isinstance(raw, dict):
         raise InvalidInputError("intent: expected a mapping")
-    files = _files(raw.pop("files", []), payload)
+    files, at = _files(raw.pop("files", []), payload)
+    artefacts, at = _artefacts(raw.pop("artefacts", []), payload, at)
+    if at != len(payload):
+        raise InvalidInputError(f"intent.files: {at} bytes are announced, {len(payload)} came")
     intent = Intent.parse(raw)
-    return replace(intent, files=files) if files else intent
+    return replace(intent, files=files, artefacts=artefacts) if files or artefacts else intent
 
 
-def _files(raw: Any, payload: bytes) -> tuple[FileIn, ...]:
+def _artefacts(raw: Any, payload: bytes, at: int) -> tuple[tuple[Artefact, ...], int]:
+    if not isinstance(raw, list) or len(raw) > MAX_ARTEFACTS:
+        raise InvalidInputError(f"intent.artefacts: a list of at most {MAX_ARTEFACTS} artefacts is wanted")
+    found: list[Artefact] = []
+    for number, item in enumerate(raw):
+        where = f"intent.artefacts[{number}]"
+        if not isinstance(item, dict) or item.keys() != {"name", "size"} or not isinstance(item["name"], str):
+            raise InvalidInputError(f"{where}: name and size are wanted")
+        size = _number(item["size"], f"{where}.size", MAX_FILE_BYTES)
+        found.append(Artefact(item["name"], payload[at : at + size]))
+        at += size
+    return tuple(found), at
+
+
+def _files(raw: Any, payload: bytes) -> tuple[tuple[FileIn, ...], int]:
     if not isinstance(raw, list) or len(raw) > MAX_FILES:
         raise InvalidInputError(f"intent.files: a list of at most {MAX_FILES} files is wanted")
     found: list[FileIn] = []
@@ -223,9 +242,7 @@ def _files(raw: Any, payload: bytes) -> tuple[FileIn, ...]:
             raise InvalidInputError(f"{where}.path: text is wanted")
         found.append(FileIn(item["path"], payload[at : at + size], mode))
         at += size
-    if at != len(payload):
-        raise InvalidInputError(f"intent.files: {at} bytes are announced, {len(payload)} came")
-    return tuple(found)
+    return tuple(found), at
 
 
 def _number(value: Any, where: str, high: int) -> int:

@@ -44,20 +44,30 @@ class Configure(_message.Message):
     def __init__(self, vm_id: _Optional[str] = ..., hostname: _Optional[str] = ..., wall_clock_ns: _Optional[int] = ..., entropy: _Optional[bytes] = ..., weaken: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Prepare(_message.Message):
-    __slots__ = ("lease_id", "capabilities", "paths_write", "env_allowlist", "limits", "commands_allowlist")
+    __slots__ = ("lease_id", "capabilities", "paths_write", "env_allowlist", "limits", "commands_allowlist", "artefacts")
     LEASE_ID_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
     PATHS_WRITE_FIELD_NUMBER: _ClassVar[int]
     ENV_ALLOWLIST_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     COMMANDS_ALLOWLIST_FIELD_NUMBER: _ClassVar[int]
+    ARTEFACTS_FIELD_NUMBER: _ClassVar[int]
     lease_id: str
     capabilities: _containers.RepeatedScalarFieldContainer[str]
     paths_write: _containers.RepeatedScalarFieldContainer[str]
     env_allowlist: _containers.RepeatedScalarFieldContainer[str]
     limits: Limits
     commands_allowlist: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, lease_id: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ..., paths_write: _Optional[_Iterable[str]] = ..., env_allowlist: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., commands_allowlist: _Optional[_Iterable[str]] = ...) -> None: ...
+    artefacts: _containers.RepeatedCompositeFieldContainer[Artefact]
+    def __init__(self, lease_id: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ..., paths_write: _Optional[_Iterable[str]] = ..., env_allowlist: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., commands_allowlist: _Optional[_Iterable[str]] = ..., artefacts: _Optional[_Iterable[_Union[Artefact, _Mapping]]] = ...) -> None: ...
+
+class Artefact(_message.Message):
+    __slots__ = ("name", "sha256")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    sha256: str
+    def __init__(self, name: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("cpu_quota", "mem_quota_mb", "disk_quota_mb", "wallclock_timeout_s", "fd_limit", "pids", "output_mb")

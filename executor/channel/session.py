@@ -80,6 +80,7 @@ class GuestSession:
         env_allowlist: Iterable[str],
         commands: Iterable[tuple[str, ...]],
         limits: Limits,
+        artefacts: Iterable[tuple[str, str]] = (),
     ) -> Denial | None:
         """Build the sandbox of a lease; the agent may refuse a scope that it cannot enforce."""
         order = pb.Prepare(
@@ -97,6 +98,7 @@ class GuestSession:
                 pids=limits.pids,
                 output_mb=limits.output_mb,
             ),
+            artefacts=[pb.Artefact(name=name, sha256=sha256) for name, sha256 in artefacts],
         )
         self._channel.send(pb.ToGuest(prepare=order))
         answer = self._expect_one_of({"prepared", "denied"})

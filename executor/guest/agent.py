@@ -148,7 +148,7 @@ class Agent:
 
     def _on_put_file(self, message: pb.PutFile) -> None:
         try:
-            stored = self._prepared.workspace.put(message.path, message.mode, message.data, last=message.last)
+            stored = self._prepared.put(message.path, message.mode, message.data, last=message.last)
         except DeniedError as error:
             self._deny(message.path, error)
             return

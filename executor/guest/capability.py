@@ -16,7 +16,7 @@ from executor.guest.errors import DeniedError
 EXEC_LISTS: Final = "/opt/cordon/exec.d"
 SYSTEM: Final = "system"
 """Name of the list everybody may execute: the program loader."""
-OTHER_CAPABILITIES: Final = frozenset({"fs:write_tmp", "net:egress", "res:high_cpu", "res:large_mem"})
+OTHER_CAPABILITIES: Final = frozenset({"exec:artefact", "fs:write_tmp", "net:egress", "res:high_cpu", "res:large_mem"})
 """Known tokens that grant no program."""
 
 Identity = tuple[int, int]

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from executor.channel import channel_pb2 as pb
-from executor.guest import kernel, launch_request, network, sandbox_plan, syscalls
+from executor.guest import artefact, kernel, launch_request, network, sandbox_plan, syscalls
 from executor.guest.capability import Programs
 from executor.guest.cgroup import Group
 from executor.guest.container import BASE, Container
 from executor.guest.errors import DeniedError, FaultError
 from executor.guest.scope import writable
-from executor.guest.workspace import Workspace, quota_for, remove_tree
+from executor.guest.workspace import SCRATCH, Workspace, quota_for, remove_tree
 
 _ROOT: Final = f"{BASE}/root"
 _UPPER: Final = "/scratch/.root"
@@ -50,12 +50,18 @@ class Sandbox:
         )  # fmt: skip
         sandbox_plan.check_limits(limits)
         places = writable(lease.paths_write)
+        named = {item.name: item.sha256 for item in lease.artefacts}
+        if len(named) != len(lease.artefacts):
+            raise DeniedError("guest.artefact_name", "two artefacts of one name")
+        artefact.check_named(named, capabilities)
+        base = f"{SCRATCH}/{1 if 'reset' in weaken else number}"
         self._commands: Final = allowed_commands(lease.commands_allowlist)
         self._env: Final = tuple(lease.env_allowlist)
         self._programs: Final = programs
         self._seccomp: Final = seccomp
         self._next = number * 1000
         shown = frozenset(programs.groups) if "capability_map" in weaken else capabilities
+        artefact_folder = f"{base}/artefact" if named else ""
         self.terms: Final = sandbox_plan.Terms(
             capabilities=capabilities,
             groups=programs.gids(shown),
@@ -64,6 +70,7 @@ class Sandbox:
             limits=limits,
             hostname=hostname,
             weaken=weaken,
+            artefacts=artefact_folder,
             resolver=network.RESOLVER if os.path.exists(network.RESOLVER) else "",  # noqa: PTH110 - as in container
         )
         self._make_root()
@@ -72,6 +79,7 @@ class Sandbox:
         self.workspace: Final = Workspace(
             number if self.terms.has("reset") else 1, places, quota, owner, kept=not self.terms.has("reset")
         )
+        self.artefacts: Final = artefact.Artefacts(base, named)
         self.container = self._new_container()
 
     def _make_root(self) -> None:
@@ -102,6 +110,8 @@ class Sandbox:
     def check(self, start: pb.Start) -> bytes:
         """The launcher's request for `start`; raises `DeniedError` when the lease or the map says no."""
         argv = tuple(start.argv)
+        if missing := self.artefacts.missing:
+            raise DeniedError("guest.artefact_missing", f"{missing[0]} has not come")
         if not argv:
             raise DeniedError("guest.bad_command", "an empty command")
         if self.terms.has("command_check") and _text(argv) not in self._commands:
@@ -138,6 +148,8 @@ class Sandbox:
                     os.close(handle)
                 if not stat.S_ISREG(facts.st_mode):
                     continue
+                if (facts.st_dev, facts.st_ino) in self.artefacts.identities:
+                    return path
                 if self.terms.has("capability_map") and self.terms.has("readonly_root"):
                     self._programs.check(
                         (facts.st_dev, facts.st_ino),
@@ -149,6 +161,12 @@ class Sandbox:
         finally:
             os.close(root)
         return candidates[0]  # not there: execve says so, and the exit code is 127 as in a shell
+
+    def put(self, path: str, mode: int, data: bytes, *, last: bool) -> tuple[int, str] | None:
+        """Append a piece to a file of the workspace or to an artefact; after the last its size and digest."""
+        if path.startswith(f"{artefact.PLACE}/"):
+            return self.artefacts.put(path, data, last=last)
+        return self.workspace.put(path, mode, data, last=last)
 
     def renew(self) -> None:
         """Take the used container away and make the one for the next command."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from executor.guest import artefact
 from executor.guest.errors import DeniedError
 
 TASK_UID: Final = 1000
@@ -81,6 +82,8 @@ class Terms:
     weaken: frozenset[str] = field(default_factory=frozenset)
     resolver: str = ""
     """The guest's resolver file, when it has a network card."""
+    artefacts: str = ""
+    """Folder with the programs the lease brings along; empty when it names none."""
 
     def has(self, control: str) -> bool:
         """Whether `control` is in force."""
@@ -105,6 +108,8 @@ def launch_arguments(terms: Terms) -> list[str]:
             args += ["-x", path]
         if may_execute_own(terms):
             args += ["-X", WORKSPACE, "-X", "/tmp"]  # noqa: S108 - the sandbox's own
+        if terms.artefacts:
+            args += ["-X", artefact.PLACE]
     if terms.has("readonly_root"):
         args.append("-f")
         for tree in (*terms.trees, *_tmp(terms), "/dev"):
@@ -155,6 +160,10 @@ def mounts(terms: Terms, workspace: str) -> list[dict[str, Any]]:
             for tree in terms.trees
             if tree.startswith(f"{WORKSPACE}/")
         ]
+    if terms.artefacts:
+        # The one place beside the image from which a task may execute; it cannot be written from inside.
+        options = ["bind", "ro", "nosuid", "nodev"]
+        found.append({"destination": artefact.PLACE, "type": "bind", "source": terms.artefacts, "options": options})
     if terms.resolver and "net:egress" in terms.capabilities:
         options = ["bind", "ro", "nosuid", "nodev", "noexec"]
         found.append({"destination": "/etc/resolv.conf", "type": "bind", "source": terms.resolver, "options": options})

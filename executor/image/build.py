@@ -55,8 +55,9 @@ def build(work: Path, progress: Progress) -> None:
     progress(f"gold image: fetching protobuf {plan.protobuf_version}")
     _fetch_wheel(plan, inputs)
     for source in recipe.RECIPE_DIR.iterdir():
-        if source.suffix in {".c", ".sh"}:
+        if source.suffix in {".c", ".cpp", ".h", ".sh"}:
             shutil.copy(source, inputs)
+    shutil.copy(recipe.ORACLE, inputs)
     progress(f"gold image: Debian {plan.suite} with {len(plan.packages)} packages and what they need (about a minute)")
     _debootstrap(plan, work, progress)
     progress("gold image: applying the capability map")

@@ -14,6 +14,8 @@ from executor.errors import InvalidInputError
 PROJECT: Final = Path(__file__).resolve().parents[2]
 RECIPE_DIR: Final = PROJECT / "fixtures" / "gold_image"
 CAPABILITY_MAP: Final = PROJECT / "executor" / "guest" / "capability_map.json"
+ORACLE: Final = PROJECT / "executor" / "oracle" / "physics.py"
+"""The physics oracle's judge, which runs in the guest and asks its questions on the host: one file for both."""
 BUILDER: Final = tuple(
     Path(__file__).with_name(name) for name in ("build.py", "root_tar.py", "tree.py", "initramfs.py", "disk.py")
 )
@@ -90,7 +92,7 @@ def load_recipe() -> Recipe:
 def input_files() -> tuple[Path, ...]:
     """Every file that decides what the image becomes, in a fixed order."""
     recipe = sorted(path for path in RECIPE_DIR.iterdir() if path.is_file())
-    return (*recipe, CAPABILITY_MAP, *BUILDER)
+    return (*recipe, CAPABILITY_MAP, ORACLE, *BUILDER)
 
 
 def input_digest(files: Sequence[Path]) -> str:

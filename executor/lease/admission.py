@@ -19,7 +19,7 @@ it is looked at:
                              not_before <= now < expires_at,
 12. `lease.wrong_intent`, `lease.wrong_requester`, `lease.wrong_task`, `lease.wrong_phase`, `lease.stale_policy`
                              it was issued for this intent, requester, task, phase, under the policy in force,
-13. `lease.command`, `lease.environment`, `lease.capability`, `lease.network`
+13. `lease.command`, `lease.environment`, `lease.capability`, `lease.network`, `lease.artefact`
                              and every thing that is about to be done is in its scope,
 14. `lease.unknown`, `lease.not_as_issued`, `lease.wrong_content`
                              the registry issued exactly this lease, for exactly this intent's content,
@@ -65,6 +65,8 @@ class Facts:
     env: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     network: NetworkMode = "deny_all"
+    artefacts: tuple[tuple[str, str], ...] = ()
+    """Name and digest of each artefact that is about to be put in."""
     content_digest: str = ""
     """`intent_digest` of the intent as presented; '' where only the id is known."""
 
@@ -177,6 +179,10 @@ def check_binding(lease: Lease, facts: Facts) -> None:
         raise LeaseRefusedError("lease.capability", f"the lease does not grant {extra[0]:.200}")
     if facts.network != "deny_all" and lease.scope.network == "deny_all":
         raise LeaseRefusedError("lease.network", "the lease grants no network")
+    if unnamed := sorted(set(facts.artefacts) - set(lease.scope.artefacts)):
+        raise LeaseRefusedError(
+            "lease.artefact", f"the lease does not name the artefact {unnamed[0][0]:.80} by its digest"
+        )
 
 
 def check_record(lease: Lease, facts: Facts, record: LeaseRecord | None, signed: bytes) -> None:

@@ -52,6 +52,9 @@ def intent_digest(intent: Intent) -> str:
         {"path": file.path, "mode": file.mode, "content": base64.b64encode(file.content).decode()}
         for file in intent.files
     ]
+    artefacts = raw.pop("artefacts")
+    if artefacts:
+        raw["artefacts"] = [{"name": one.name, "sha256": one.sha256} for one in intent.artefacts]
     return hashlib.sha256(canonical.dumps(raw)).hexdigest()
 
 

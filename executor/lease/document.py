@@ -35,6 +35,8 @@ class LeaseScope:
     commands_allowlist: tuple[tuple[str, ...], ...]
     env_allowlist: tuple[str, ...]
     network: NetworkMode
+    artefacts: tuple[tuple[str, str], ...] = ()
+    """Name and hex SHA-256 of what may be executed at /artefact; absent in the document when there is none."""
 
     @classmethod
     def of(cls, intent: Intent, *, paths_denylist: tuple[str, ...] = ()) -> LeaseScope:
@@ -45,6 +47,7 @@ class LeaseScope:
             commands_allowlist=tuple(command.argv for command in intent.commands),
             env_allowlist=tuple(sorted(intent.env)),
             network=intent.scope.network,
+            artefacts=tuple((artefact.name, artefact.sha256) for artefact in intent.artefacts),
         )
 
 
@@ -140,6 +143,8 @@ class Lease:
         raw = _plain(self)
         del raw["cosigners"], raw["sig"]
         raw["scope"] = _plain(self.scope)
+        if not self.scope.artefacts:
+            del raw["scope"]["artefacts"]
         raw["limits"] = _plain(self.limits)
         if not self.task_id:
             del raw["task_id"]
@@ -164,6 +169,7 @@ def parse_lease(raw: Any) -> Lease:
             commands_allowlist=tuple(tuple(argv) for argv in scope["commands_allowlist"]),
             env_allowlist=tuple(scope["env_allowlist"]),
             network=scope["network"],
+            artefacts=tuple((name, sha256) for name, sha256 in scope.get("artefacts", ())),
         ),
         limits=LeaseLimits(**limits),
         capabilities=tuple(raw["capabilities"]),

@@ -54,6 +54,15 @@ class ActiveLease:
 
 
 @dataclass(frozen=True, slots=True)
+class Build:
+    """An artefact's digest came out of `requester`'s build under that lease; `executor.builds` verified it."""
+
+    sha256: str
+    requester: str
+    lease_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseAsk:
     """The lease asked for: life in seconds, the lease it renews (empty: none) and how often that one was renewed."""
 
@@ -115,6 +124,7 @@ class Facts:
     budget: Budget = field(default_factory=Budget)
     history: History = field(default_factory=History)
     active_leases: tuple[ActiveLease, ...] = ()
+    builds: tuple[Build, ...] = ()
     lease: LeaseAsk = field(default_factory=LeaseAsk)
     presented: PresentedLease | None = None
     host: Host = field(default_factory=Host)
@@ -143,6 +153,7 @@ def _intent(intent: Intent) -> dict[str, Any]:
         "commands": [{"argv": list(command.argv), "cwd": command.cwd} for command in intent.commands],
         "env": [_variable(name, value) for name, value in intent.env.items()],
         "files": [{"path": file.path, "mode": file.mode, "size": len(file.content)} for file in intent.files],
+        "artefacts": [{"name": one.name, "sha256": one.sha256, "size": len(one.content)} for one in intent.artefacts],
         "patch": {
             "size": len(intent.patch.encode("utf-8", "surrogatepass")),
             "paths": list(touched_paths(intent.patch)),
@@ -178,6 +189,7 @@ def _facts(facts: Facts) -> dict[str, Any]:
         "budget": {"atp": facts.budget.atp},
         "history": {"violations": facts.history.violations, "runs": facts.history.runs},
         "active_leases": [{**asdict(lease), "write": list(lease.write)} for lease in facts.active_leases],
+        "builds": [asdict(build) for build in facts.builds],
         "lease": {
             "ttl_s": facts.lease.ttl_s,
             "renews": facts.lease.renews,

@@ -90,8 +90,8 @@ test_the_tree_names_every_concern if {
 	request := json.patch(testing.bases.hello, [{"op": "replace", "path": "/facts/host/vms_running", "value": 8}])
 	tree := explain.tree with input as request
 	{branch.concern | some branch in tree} == {
-		"arbitration", "atp", "commands", "env", "host", "identity", "lease", "limits", "matrix", "network", "paths", "phases",
-		"reviews", "risk", "scope", "shape",
+		"arbitration", "artefacts", "atp", "commands", "env", "host", "identity", "lease", "limits", "matrix", "network",
+		"paths", "phases", "reviews", "risk", "scope", "shape",
 	}
 	{branch.concern | some branch in tree; not branch.passed} == {"host"}
 }

@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from executor import dsse
 from executor.canonical import dumps
 from executor.clock import ManualClock, SystemClock
+from executor.dsse import EnvelopeRefusedError
 from executor.errors import InvalidInputError, OutsideError
 from executor.keys import KeyStore, SeedSigner
-from harness import attest, dsse
+from harness import attest
 from harness.attest import PAYLOAD_TYPE, Statement
-from harness.dsse import EnvelopeRefusedError
 
 SIGNER = SeedSigner(bytes(range(32)))
 STRANGER = SeedSigner(bytes(range(1, 33)))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from executor.bridge import wire
 from executor.bridge.outcome_wire import pack, unpack
 from executor.errors import InvalidInputError, RequestRefusedError
-from executor.intent import Command, Endpoint, FileIn, Intent, Limits, Priority, Scope
+from executor.intent import Artefact, Command, Endpoint, FileIn, Intent, Limits, Priority, Scope
 from executor.outcome import CollectedFile, CommandResult, Outcome, Stage
 
 INTENT = Intent(
@@ -23,6 +23,7 @@ INTENT = Intent(
     capabilities=("base:execute", "dev:python"),
     env={"LANG": "C.UTF-8"},
     files=(FileIn("/workspace/a", b"\x00\xff\n", 0o755), FileIn("/workspace/b", b""), FileIn("/workspace/c", b"cc")),
+    artefacts=(Artefact("kernel", b"\x7fELF\x00"), Artefact("other", b"")),
     patch="--- a\n+++ b\n",
     collect=("/workspace/out",),
     scope=Scope(network="egress", endpoints=(Endpoint("example.org", 443),)),
@@ -100,7 +101,7 @@ def test_wrong_header_is_refused_by_name(raw: Any, says: str) -> None:
 SUBMITS: list[tuple[str, dict[str, Any], str]] = [
     ("weaken", {"weaken": ["seccomp"]}, "intent.weaken: unknown field"),
     ("attempt", {"attempt": []}, "intent.attempt: unknown field"),
-    ("size too small", {"files": [{"path": "/a", "mode": 0, "size": 1}]}, "1 bytes are announced, 5 came"),
+    ("size too small", {"files": [{"path": "/a", "mode": 0, "size": 1}]}, "6 bytes are announced, 10 came"),
     ("size negative", {"files": [{"path": "/a", "mode": 0, "size": -1}]}, "intent.files[0].size"),
     ("size true", {"files": [{"path": "/a", "mode": 0, "size": True}]}, "intent.files[0].size"),
     ("mode with set-uid", {"files": [{"path": "/a", "mode": 0o4755, "size": 5}]}, "intent.files[0].mode"),

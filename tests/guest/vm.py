@@ -157,6 +157,7 @@ class GuestVm:
         capabilities: Sequence[str] = ("base:execute",),
         paths_write: Sequence[str] = ("/workspace/**",),
         env_allowlist: Sequence[str] = (),
+        artefacts: Sequence[tuple[str, str]] = (),
         **limits: int,
     ) -> pb.FromGuest:
         """Prepare a sandbox whose lease lists `argvs`; the answer."""
@@ -171,6 +172,7 @@ class GuestVm:
                 paths_write=paths_write,
                 env_allowlist=env_allowlist,
                 limits=pb.Limits(**(plan | limits)),
+                artefacts=[pb.Artefact(name=name, sha256=sha256) for name, sha256 in artefacts],
                 commands_allowlist=[
                     json.dumps(list(argv), ensure_ascii=False, separators=(",", ":")) for argv in argvs
                 ],

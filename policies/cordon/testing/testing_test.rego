@@ -183,6 +183,27 @@ bases["presented"] := json.patch(hello, [{"op": "add", "path": "/facts/presented
 	"policy_digest": digest,
 }}])
 
+bases["artefact"] := json.patch(bases.artefact_beside, [
+	{"op": "replace", "path": "/intent/commands/0/argv/0", "value": "/artefact/kernel"},
+	{"op": "replace", "path": "/intent/capabilities", "value": ["exec:artefact"]},
+])
+
+bases["artefact_beside"] := json.patch(hello, [
+	{"op": "add", "path": "/intent/capabilities/-", "value": "exec:artefact"},
+	{"op": "add", "path": "/intent/artefacts/-", "value": artefact},
+	{"op": "add", "path": "/facts/builds/-", "value": {
+		"sha256": artefact.sha256,
+		"requester": "cbo",
+		"lease_id": "lease-1",
+	}},
+])
+
+artefact := {
+	"name": "kernel",
+	"sha256": "2222222222222222222222222222222222222222222222222222222222222222",
+	"size": 20000,
+}
+
 review(actor, verdict) := {"actor": actor, "verdict": verdict, "holder": actor}
 
 signature(role, holder, kid) := {"role": role, "holder": holder, "kid": kid, "valid": true}
@@ -212,6 +233,7 @@ hello := {
 		],
 		"env": [],
 		"files": [],
+		"artefacts": [],
 		"patch": {
 			"size": 0,
 			"paths": [],
@@ -256,6 +278,7 @@ hello := {
 			"runs": 0,
 		},
 		"active_leases": [],
+		"builds": [],
 		"lease": {
 			"ttl_s": 60,
 			"renews": "",

@@ -1,8 +1,9 @@
 # METADATA
 # title: Command allowlist
 # description: |
-#   Programs are named, in groups; a group belongs to a capability and a line of the matrix grants groups. Arguments are
-#   not judged: what a program may touch is the lease's scope, enforced in the guest.
+#   Programs are named, in groups; a group belongs to a capability and a line of the matrix grants groups. A program that
+#   is brought along (rules/artefacts) is named by /artefact/NAME and granted by exec:artefact. Arguments are not judged:
+#   what a program may touch is the lease's scope, enforced in the guest.
 package cordon.rules.commands
 
 import data.cordon.reason
@@ -24,6 +25,15 @@ program(command) := name if {
 	name := substring(command.argv[0], count(directory), -1)
 	not contains(name, "/")
 }
+
+program(command) := path if {
+	some path in brought_along
+	command.argv[0] == path
+}
+
+# METADATA
+# description: The path of each artefact of the intent.
+brought_along contains concat("/", ["/artefact", artefact.name]) if some artefact in input.intent.artefacts
 
 # METADATA
 # description: The program of each command that has one; as many as there are commands when all do.
@@ -60,6 +70,8 @@ deny contains reason.from(rego.metadata.chain(), [name]) if {
 
 listed contains name if some [name, _] in matches
 
+listed contains name if some name in brought_along
+
 # METADATA
 # title: The program needs a capability that the intent does not ask for
 # custom:
@@ -92,15 +104,28 @@ all_granted if {
 }
 
 # METADATA
+# scope: document
 # description: Names of the programs asked for and granted.
 granted contains name if {
 	some [name, group] in matches
 	groups[group].capability in matrix.granted
 }
 
+granted contains name if {
+	"exec:artefact" in matrix.granted
+	some name in named
+	name in brought_along
+}
+
 # METADATA
-# description: The group that grants each program.
+# scope: document
+# description: What grants each program - a group, or the capability to execute what was brought along.
 grants contains {"kind": "program", "name": name, "by": sprintf("%s, programs %s", [matrix.row_name, group])} if {
 	some [name, group] in matches
 	groups[group].capability in matrix.granted
+}
+
+grants contains {"kind": "program", "name": name, "by": sprintf("%s, exec:artefact", [matrix.row_name])} if {
+	some name in granted
+	name in brought_along
 }

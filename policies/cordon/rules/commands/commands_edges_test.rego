@@ -44,3 +44,21 @@ test_a_program_is_granted_with_its_capability_only if {
 test_directories_are_spelled_out if {
 	"commands.program_path" in {reason.code | some reason in commands.deny} with input as edge_run(["/**echo"])
 }
+
+test_an_artefact_is_granted_by_its_capability if {
+	brought := testing.bases.artefact
+	commands.granted == {"/artefact/kernel"} with input as brought
+	{grant | some grant in commands.grants} == {{
+		"kind": "program",
+		"name": "/artefact/kernel",
+		"by": "matrix cbo/none/staging, exec:artefact",
+	}} with input as brought
+	commands.granted == set() with input as json.remove(brought, ["/intent/capabilities/0"])
+	commands.granted == {"echo"} with input as testing.bases.artefact_beside
+}
+
+test_only_what_is_brought_along_is_run_from_there if {
+	other := {"op": "replace", "path": "/intent/commands/0/argv/0", "value": "/artefact/other"}
+	answer := testing.decide(json.patch(testing.bases.artefact, [other]))
+	testing.codes(answer) == {"commands.program_path"}
+}

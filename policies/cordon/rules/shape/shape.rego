@@ -37,14 +37,14 @@ deny contains reason.from(rego.metadata.chain(), []) if not complete
 
 complete if {
 	object.keys(input.intent) == {
-		"id", "requester", "persona", "phase", "priority", "capabilities", "commands", "env", "files", "patch", "collect",
-		"scope", "limits",
+		"id", "requester", "persona", "phase", "priority", "capabilities", "commands", "env", "files", "artefacts", "patch",
+		"collect", "scope", "limits",
 	}
 	object.keys(input.intent.scope) == {"read", "write", "network", "endpoints"}
 	object.keys(input.intent.patch) == {"size", "paths"}
 	object.keys(input.facts) == {
-		"reviews", "signatures", "secrets_found", "forbidden_patterns", "budget", "history", "active_leases", "lease",
-		"presented", "host",
+		"reviews", "signatures", "secrets_found", "forbidden_patterns", "budget", "history", "active_leases", "builds",
+		"lease", "presented", "host",
 	}
 }
 
