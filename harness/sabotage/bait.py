@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from executor.clock import SystemClock
+from executor.dsse import EnvelopeRefusedError
 from executor.errors import BugError
 from executor.intent import Command, Intent
 from executor.keys import KeyStore
 from executor.outcome import Outcome
 from harness import attest, report
 from harness.canaries import HostWatch
-from harness.dsse import EnvelopeRefusedError
 from harness.expect import Refusal
 from harness.faults import faults
 from harness.report_check import check
