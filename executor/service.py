@@ -81,6 +81,10 @@ class LocalExecutor:
         """Take `request` down the path; see `executor.api.Executor.run`."""
         return self._pipeline.run(request)
 
+    def trusted_keys(self) -> dict[str, bytes]:
+        """Key id -> public key of what this executor's signatures are checked with."""
+        return self._keys.ring().issuer_keys()
+
     def examine(
         self,
         candidate: Candidate,
@@ -88,7 +92,10 @@ class LocalExecutor:
         progress: Callable[[str], None] = lambda _: None,
         weaken: frozenset[str] = frozenset(),
     ) -> Examination:
-        """Put a numerical kernel to the physics oracle; signed with the issuer's key only when everything held."""
+        """Put a numerical kernel to the physics oracle; signed with the issuer's key only when everything held.
+
+        `weaken` takes controls away, for drills.
+        """
 
         def sign(found: Examination) -> bytes:
             return statement.create(found, digests=self.facts["digests"], signer=self._keys.issuer())

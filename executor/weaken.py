@@ -28,6 +28,7 @@ GUEST_CONTROLS: Final[dict[str, str]] = {
     "command_check": "the agent does not compare commands with the lease's list",
     "env_filter": "the agent passes every environment variable on",
     "collect_check": "collected paths may leave the workspace and follow links",
+    "artefact_check": "an artefact may hold other bytes than the lease names",
     "reset": "RESET wipes nothing: the next task of a reused VM finds the last one's workspace",
     "compromised_agent": "`Start.compromised` runs a command outside the sandbox as the guest's root",
 }
@@ -46,6 +47,7 @@ HOST_CONTROLS: Final[dict[str, str]] = {
     "history": "the policy is told of no violation that is on record",
     "overlay_cleanup": "overlays stay behind",
     "ioguard": "the channel is read without a rate limit",
+    "oracle_verdict": "the executor signs for a kernel whatever the oracle found",
     "nic_blackhole": "the VM gets a network card that leads everywhere although none was granted",
     "egress_allowlist": "a granted network card leads everywhere the uplink does",
     "dns_allowlist": "names that were not granted are carried to a resolver outside",

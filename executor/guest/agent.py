@@ -31,7 +31,7 @@ CONTROLS: Final = frozenset(
     {
         *("seccomp", "readonly_root", "capabilities", "unprivileged_user", "masked_paths", "capability_map", "noexec"),
         *("landlock", "namespaces", "cgroup", "rlimits", "quota", "lockdown", "command_check", "env_filter"),
-        *("collect_check", "compromised_agent", "reset"),
+        *("collect_check", "artefact_check", "compromised_agent", "reset"),
     }
 )
 """The names `Configure.weaken` may hold; the host's list is executor/weaken.py, and a test compares the two."""

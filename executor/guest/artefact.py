@@ -36,8 +36,12 @@ def check_named(named: Mapping[str, str], capabilities: frozenset[str]) -> None:
 class Artefacts:
     """The artefacts of one lease."""
 
-    def __init__(self, base: str, named: Mapping[str, str]) -> None:
-        """`base`: the lease's own folder on the scratch disk; `named`: name -> hex SHA-256 (see `check_named`)."""
+    def __init__(self, base: str, named: Mapping[str, str], *, checked: bool = True) -> None:
+        """`base`: the lease's own folder on the scratch disk; `named`: name -> hex SHA-256 (see `check_named`).
+
+        `checked` False takes the comparison with the digest away: a drill.
+        """
+        self._checked: Final = checked
         self.path: Final = f"{base}/artefact"
         self._named: Final = dict(named)
         self._open: tuple[str, int] | None = None
@@ -85,7 +89,7 @@ class Artefacts:
         if not last:
             return None
         found = self._digest.hexdigest()
-        if found != self._named[name]:
+        if self._checked and found != self._named[name]:
             self._abandon()
             raise DeniedError("guest.artefact_digest", f"{PLACE}/{name} is not what the lease names")
         os.fchmod(handle, 0o555)

@@ -79,7 +79,7 @@ class Sandbox:
         self.workspace: Final = Workspace(
             number if self.terms.has("reset") else 1, places, quota, owner, kept=not self.terms.has("reset")
         )
-        self.artefacts: Final = artefact.Artefacts(base, named)
+        self.artefacts: Final = artefact.Artefacts(base, named, checked=self.terms.has("artefact_check"))
         self.container = self._new_container()
 
     def _make_root(self) -> None:

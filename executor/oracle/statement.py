@@ -22,7 +22,7 @@ PREDICATE_TYPE: Final = "urn:cordon:physics-oracle:v1"
 
 def create(found: Examination, *, digests: Mapping[str, str], signer: Signer) -> bytes:
     """The signed envelope; raises `InvalidInputError` for an examination that was not passed."""
-    if not found.passed or not found.verdict.get("passed"):
+    if not found.passed:
         raise InvalidInputError("only a kernel that passed is signed for")
     statement = {
         "_type": STATEMENT_TYPE,

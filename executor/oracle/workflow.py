@@ -76,6 +76,7 @@ class Examination:
     seed: str = ""
     verdict: dict[str, Any] = field(default_factory=dict)
     program: bytes = b""
+    requests: dict[Stage, Request] = field(default_factory=dict)
     outcomes: dict[Stage, Outcome] = field(default_factory=dict)
     statement: bytes = b""
 
@@ -88,14 +89,18 @@ def examine(
     progress: Callable[[str], None] = lambda _: None,
     weaken: frozenset[str] = frozenset(),
 ) -> Examination:
-    """Take `candidate` through the course; `sign` is called once, when all held. `weaken` is for drills."""
+    """Take `candidate` through the course; `sign` is called once, when all held.
+
+    `weaken` takes controls away, for drills.
+    """
     found = Examination(candidate)
     number = secrets.token_hex(6)
 
     def step(stage: Stage, intent: Intent) -> Outcome | None:
         progress(f"{stage}: {' '.join(intent.commands[0].argv)[:100]}")
         found.stage = stage
-        outcome = found.outcomes[stage] = executor.run(Request(intent, weaken=weaken))
+        request = found.requests[stage] = Request(intent, weaken=weaken)
+        outcome = found.outcomes[stage] = executor.run(request)
         return outcome if outcome.effect == "completed" else None
 
     build = step("build", _build(candidate, number))
@@ -110,7 +115,7 @@ def examine(
     answers = _collected(run, ANSWERS)
     step("judge", _judge(candidate, number, found.seed, answers))
     found.verdict = read_verdict(found.outcomes["judge"], candidate, found.seed, answers)
-    if not found.verdict.get("passed"):
+    if not found.verdict.get("passed") and "oracle_verdict" not in weaken:
         return _failed(found)
     found.passed = True
     found.statement = sign(found)

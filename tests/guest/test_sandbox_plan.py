@@ -102,7 +102,16 @@ def test_a_control_is_taken_away_alone(control: str) -> None:
 def test_the_agent_knows_the_hosts_controls() -> None:
     """Both sides hold the same names; those without a part in the configuration are the agent's own checks."""
     assert frozenset(weaken.GUEST_CONTROLS) == agent.CONTROLS
-    own = {"quota", "lockdown", "command_check", "env_filter", "collect_check", "compromised_agent", "reset"}
+    own = {
+        "quota",
+        "lockdown",
+        "command_check",
+        "env_filter",
+        "collect_check",
+        "artefact_check",
+        "compromised_agent",
+        "reset",
+    }
     assert agent.CONTROLS - set(CHANGES) == own
 
 
