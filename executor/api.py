@@ -57,6 +57,8 @@ class Request:
     """Damage done to the lease between issue and use, for drills: field path -> value. Empty outside drills."""
     life: LeaseLife = field(default_factory=LeaseLife)
     """What befalls the lease, for drills."""
+    waited_ns: int = field(default=0, compare=False)
+    """Nanoseconds it waited at the door before its turn came; on record with its submission."""
     observer: Observer | None = field(default=None, compare=False, repr=False)
     """Who looks on, where somebody does."""
 

@@ -96,7 +96,7 @@ class Governance:
     def decide(self, request: Request, trail: Trail, validate: Callable[[Intent], Review]) -> Decision:
         """From `SUBMITTED` to `APPROVED` or `REJECTED`; `validate` runs a patch's own tests in a sandbox (cp18)."""
         intent = request.intent
-        trail.emit("intent_event.SUBMITTED", intent.requester, _submitted(intent))
+        trail.emit("intent_event.SUBMITTED", intent.requester, _submitted(request))
         reviews = self._review(request, trail, validate)
         question = DecisionRequest(intent, self._facts(intent, reviews, self._signatures(request)))
         document = question.document(now=self._clock.now_ns() // NS)
@@ -326,5 +326,7 @@ def recordable(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"too_long": len(encoded), "sha256": hashlib.sha256(encoded).hexdigest()}
 
 
-def _submitted(intent: Intent) -> dict[str, Any]:
-    return {"digest": intent_digest(intent), "phase": intent.phase, "capabilities": list(intent.capabilities)}
+def _submitted(request: Request) -> dict[str, Any]:
+    intent = request.intent
+    told = {"digest": intent_digest(intent), "phase": intent.phase, "capabilities": list(intent.capabilities)}
+    return {**told, "waited_us": request.waited_ns // 1000} if request.waited_ns else told

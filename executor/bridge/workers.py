@@ -72,7 +72,9 @@ class Workers:
     def _run(self, task: Task, begun_ns: int) -> Reply:
         observer = _Streamer(task, self._outbox) if task.stream else None
         try:
-            outcome = self._executor.run(Request(task.intent, approvals=task.approvals, observer=observer))
+            outcome = self._executor.run(
+                Request(task.intent, approvals=task.approvals, observer=observer, waited_ns=begun_ns - task.accepted_ns)
+            )
             raw, payload = pack(outcome)
             reply: Reply = (wire.header("result", task=task.task_id, outcome=raw), payload)
         except AuditError as error:

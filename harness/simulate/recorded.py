@@ -23,8 +23,8 @@ from executor.svf.read import read as read_trail
 
 STAGES: Final = ("review", "decision", "lease", "acquire", "clone", "run")
 NS: Final = 1_000_000_000
-MISS: Final = "miss"
-"""What vm_event.ACQUIRED says of a machine that had to be made while its task waited."""
+MADE: Final = "vm_event.READY"
+"""In the trail of an intent whose machine had to be made while it waited; the pool tells of its own outside of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +94,12 @@ def _passage(events: Sequence[Event]) -> Passage | None:
     steps = (
         ("decision", reviewed, at.get("policy_event.DECIDED")),
         ("lease", at.get("policy_event.DECIDED"), at.get("task_event.DISPATCHED")),
-        (_source(data), at.get("task_event.DISPATCHED"), at.get("vm_event.ACQUIRED")),
+        ("clone" if MADE in at else "acquire", at.get("task_event.DISPATCHED"), at.get("vm_event.ACQUIRED")),
         ("run", at.get("vm_event.ACQUIRED"), parse_rfc3339(events[-1].ts) / NS),
     )
     stages |= {name: end - begin for name, begin, end in steps if begin is not None and end is not None}
     priority = str(data.get("task_event.QUEUED", {}).get("priority", "NORMAL"))
     return Passage(events[0].actor, priority, submitted - waited, waited, stages)
-
-
-def _source(data: Mapping[str, Mapping[str, Any]]) -> str:
-    """Whether the time to a machine was that of a waiting one or of one that had to be made."""
-    return "clone" if data.get("vm_event.ACQUIRED", {}).get("pool") == MISS else "acquire"
 
 
 def _shifted(passage: Passage, first: float) -> Passage:

@@ -200,6 +200,20 @@ def test_critical_behind_low_starts_next_and_order_is_kept_within_one(stand: Sta
     assert stand.executor.started == ["first", "urgent", *(f"low-{number}" for number in range(20))]
 
 
+def test_how_long_a_task_waited_reaches_the_record(stand: Stand) -> None:
+    """Whoever waited behind another one is handed over with the time it did, so that the trail can say when it came."""
+    with stand.client() as client:
+        first = client.submit(intent("first", "wait", "go"))
+        stand.executor.wait_started(1)
+        second = client.submit(intent("second"))
+        second.accepted.result(10)
+        stand.executor.gate("go").set()
+        for task in (first, second):
+            task.outcome.result(10)
+    waits = [request.waited_ns for request in stand.executor.requests]
+    assert 0 <= waits[0] < waits[1]
+
+
 def test_full_queue_refuses_the_next_with_503(tmp_path: Path) -> None:
     """Beyond its capacity a queue refuses, and takes again when there is room."""
     stand = Stand(tmp_path, capacity=3).open()
