@@ -18,7 +18,7 @@ from executor.builds import Builds
 from executor.canonical import dumps
 from executor.clock import Clock
 from executor.errors import BugError, MisuseError
-from executor.forecast import History, forecast
+from executor.forecast import forecast
 from executor.intent import Intent
 from executor.keys import KeyStore, signature_fits
 from executor.lease import (
@@ -32,12 +32,15 @@ from executor.lease import (
     intent_digest,
 )
 from executor.lease import Facts as LeaseFacts
+from executor.lease.announce import announce_ends
 from executor.lease.document import parse_moment
 from executor.policy import Decision, DecisionRequest, Facts, PolicyEngine
 from executor.policy import request as facts
 from executor.sentinel.review import Sentinel
 from executor.sentinel.verdict import Review, approval
+from executor.svf import SvfLog
 from executor.trail import Trail
+from executor.violations import Past
 from executor.workspace import commands_of
 
 FINDINGS: Final = 50
@@ -78,10 +81,10 @@ class Governance:
         budget: Budget,
         clock: Clock,
         host: Callable[[], facts.Host],
-        history: History,
+        past: Past,
         builds: Builds,
     ) -> None:
-        """`host` measures what the host has to give when a decision is due; `history` is what past runs used."""
+        """`host` measures what the host has to give when a decision is due; `past` is what is known of requesters."""
         self._policy = policy
         self._authority = authority
         self._keys = keys
@@ -89,8 +92,10 @@ class Governance:
         self._budget = budget
         self._clock = clock
         self._host = host
-        self.history = history
+        self.history = past.usage
+        self.violations = past.violations
         self.builds = builds
+        self._under_way: set[str] = set()
         self._held: dict[str, facts.ActiveLease] = {}
 
     def decide(self, request: Request, trail: Trail, validate: Callable[[Intent], Review]) -> Decision:
@@ -98,7 +103,10 @@ class Governance:
         intent = request.intent
         trail.emit("intent_event.SUBMITTED", intent.requester, _submitted(request))
         reviews = self._review(request, trail, validate)
-        question = DecisionRequest(intent, self._facts(intent, reviews, self._signatures(request)))
+        known = self._facts(intent, reviews, self._signatures(request))
+        if "history" not in request.weaken:
+            known = replace(known, history=self.violations.of(intent.requester, self._clock.now_ns()))
+        question = DecisionRequest(intent, known)
         document = question.document(now=self._clock.now_ns() // NS)
         with trail.stage("decide"):
             decision = self._policy.decide_document(document)
@@ -117,6 +125,7 @@ class Governance:
         task_id = f"task-{secrets.token_hex(8)}"
         with trail.stage("lease.issue"):
             lease = self._issue(request, decision)
+        self._under_way.add(lease.lease_id)
         trail.lease_id = lease.lease_id
         trail.emit("lease_event.ISSUED", "cp20", {"expires_at": lease.expires_at, "digest": lease.digest()})
         for cosigner in lease.cosigners:
@@ -157,6 +166,7 @@ class Governance:
             self.revoke(lease.lease_id, trail, "drill")
         else:
             fresh = self._authority.renew(lease.lease_id, policy_digest=lease.policy_digest)
+            self._under_way.add(fresh.lease_id)
             trail.emit("lease_event.REVOKED", "cp20", {"by": "cp20", "why": "renewed"})
             self.announced(lease.lease_id)
             trail.lease_id = fresh.lease_id
@@ -181,6 +191,14 @@ class Governance:
     def release(self, granted: Granted) -> None:
         """The lease's task has ended: it no longer stands in anybody's way. A second call is silent."""
         self._held.pop(granted.lease_id, None)
+
+    def settled(self, trail: Trail) -> None:
+        """The path of an intent has ended: the ends of its leases are nobody's to record any more."""
+        self._under_way -= {str(event["lease_id"]) for event in trail.events}
+
+    def announce_ends(self, log: SvfLog) -> int:
+        """Record every end of a lease that no path records, revoked elsewhere or expired unused; how many."""
+        return announce_ends(self._authority.registry, log, self._clock.now_ns(), skip=frozenset(self._under_way))
 
     def stop_reason(self, granted: Granted) -> str:
         """Empty, or why a command running under `granted` has to end now."""

@@ -18,8 +18,9 @@ from executor.budget import Budget
 from executor.channel.session import Denial
 from executor.clock import Clock
 from executor.control.kill import KILLED, KillOrder, KillSwitch, Scope
+from executor.deadman import HANDLING_NS, DeadMan, Hold
 from executor.errors import AuditError, BugError, FrameViolationError, LeaseRefusedError, OutsideError
-from executor.execution import CommandRunner, Ending, Watch, exec_data
+from executor.execution import GRACE_NS, OBEY_NS, CommandRunner, Ending, Watch, exec_data
 from executor.governance import Governance, Granted
 from executor.intent import Command, FileIn, Intent, Limits
 from executor.machine import Machine, MachineProvider, Profile
@@ -40,6 +41,11 @@ RESET: Final = "reset"
 HALTED: Final = "control.scram"
 """Reason of a task that was turned away because everything was stopped."""
 KILL_SWITCH: Final = "kill_switch"
+OUTLIVED: Final = "vm.outlived_task"
+"""Cause of a task whose machine the dead man's switch destroyed."""
+LAST_NS: Final = 1_000_000_000
+"""What the task's own thread has for destroying a machine, before the dead man's switch does it."""
+NEVER_NS: Final = 10**18
 LEASE_ENDS: Final = {
     "lease_expired": ("lease_event.EXPIRED", "cp14"),
     "lease_revoked": ("lease_event.REVOKED", "cp20"),
@@ -71,6 +77,8 @@ class _Passage:
     files: tuple[CollectedFile, ...] = ()
     machine: Machine | None = None
     pack: Pack | None = None
+    hold: Hold | None = None
+    """The dead man's switch over the machine."""
     ran: bool = False
     """Whether a command was started: then the budget is spent."""
     effect: EffectClass = "completed"
@@ -93,6 +101,7 @@ class Pipeline:
         log: Recorder,
         clock: Clock,
         runs: RunRecord,
+        dead_man: DeadMan,
     ) -> None:
         """Wire the parts; `executor/service.py` makes them."""
         self._governance = governance
@@ -101,6 +110,7 @@ class Pipeline:
         self._log = log
         self._clock = clock
         self._runs = runs
+        self._dead_man = dead_man
         self.kills: Final = KillSwitch()
         """Orders to kill tasks that run."""
         self.halted: Final = threading.Event()
@@ -109,10 +119,10 @@ class Pipeline:
     def run(self, request: Request) -> Outcome:
         """Take `request` to its end. Raises `AuditError` when the record cannot be kept; nothing runs without one."""
         with self.kills.entered(request.intent.intent_id, request.intent.requester):
-            return self._run(request, request.intent.intent_id)
+            return self._run(request, request.intent)
 
-    def _run(self, request: Request, killed_as: str) -> Outcome:
-        """`killed_as`: the intent whose kill orders count, for a run within a run its parent's."""
+    def _run(self, request: Request, parent: Intent) -> Outcome:
+        """`parent`: whose kill orders count and whose requester answers for it; of a run within a run the outer one."""
         trail = Trail(
             self._log,
             self._clock,
@@ -121,7 +131,7 @@ class Pipeline:
             drop="event_drop" in request.weaken,
             told=request.observer.event if request.observer else lambda _: None,
         )
-        passage = _Passage(request, trail, killed_as)
+        passage = _Passage(request, trail, parent.intent_id)
         try:
             self._govern(passage)
             if passage.decision is None or passage.granted is None:
@@ -129,7 +139,11 @@ class Pipeline:
             self._reserve_and_run(passage, passage.decision, passage.granted)
         except _EndError as end:
             passage.effect, passage.reasons, passage.message = end.effect, end.reasons, str(end)
-        return self._outcome(passage)
+        finally:
+            self._governance.settled(trail)
+        outcome = self._outcome(passage)
+        self._governance.violations.take(outcome.events, requester=parent.requester)
+        return outcome
 
     def _govern(self, passage: _Passage) -> None:
         """From the intent to a verified lease, or `_EndError`."""
@@ -158,7 +172,10 @@ class Pipeline:
                 raise _EndError("refused", (reason,), "it was stopped before the task's turn came")
             trail.emit("task_event.DISPATCHED", "cp20")
             self._acquire(passage, decision)
-            self._run_commands(passage, granted, limits)
+            if passage.machine is None:
+                raise BugError("dispatched without a machine")
+            with self._dead_man.holding(passage.machine, self._allowed(passage, HANDLING_NS)) as passage.hold:
+                self._run_commands(passage, granted, limits)
         except FrameViolationError as violation:
             trail.emit("channel_event.VIOLATION", "cp20", {"reason": violation.reason})
             self._abort(passage, f"channel.{violation.reason}", str(violation))
@@ -238,11 +255,22 @@ class Pipeline:
             ),
             weaken=request.weaken,
         )
+        longest = limits.wallclock_timeout_s * 1_000_000_000 + GRACE_NS + OBEY_NS + LAST_NS
         for number, command in enumerate(passage.commands, 1):
+            self._extend(passage, longest)
             if not self._run_one(passage, runner, f"{granted.task_id}-{number}", command):
                 break
         if machine.alive:
+            self._extend(passage, HANDLING_NS)
             self._collect(passage, machine, granted)
+
+    @staticmethod
+    def _allowed(passage: _Passage, duration_ns: int) -> int:
+        return NEVER_NS if "dead_man" in passage.request.weaken else duration_ns
+
+    def _extend(self, passage: _Passage, duration_ns: int) -> None:
+        if passage.hold:
+            self._dead_man.extend(passage.hold, self._allowed(passage, duration_ns))
 
     @staticmethod
     def _listener(passage: _Passage) -> Callable[[int, bytes], None]:
@@ -279,7 +307,7 @@ class Pipeline:
     def _validate(self, intent: Intent) -> Review:
         """cp18: run the patch's own tests down this same path, as an intent of cp18's."""
         sub = validating(intent)
-        return validation.judge(intent, self._run(Request(sub), intent.intent_id).results if sub else ())
+        return validation.judge(intent, self._run(Request(sub), intent).results if sub else ())
 
     def _run_one(self, passage: _Passage, runner: CommandRunner, task_id: str, command: Command) -> bool:
         """One command to its end; whether the next may run."""
@@ -329,6 +357,8 @@ class Pipeline:
         return _EndError("refused", (denial.code,), denial.message)
 
     def _abort(self, passage: _Passage, cause: str, message: str) -> None:
+        if passage.hold and passage.hold.fired:
+            cause, message = OUTLIVED, "the machine was kept longer than its task may take and was destroyed"
         passage.trail.emit("exec_event.ABORTED", "cp20", {"cause": cause})
         passage.effect, passage.reasons, passage.message = "aborted", (cause,), message
 
@@ -346,6 +376,8 @@ class Pipeline:
         trail.emit(
             "resource_event.RELEASED", "cp19", {"overlay_bytes": overlay_bytes, **({"network": used} if used else {})}
         )
+        if passage.hold and passage.hold.fired:
+            trail.emit("vm_event.ZOMBIE", "cp20")
         if reset:
             trail.emit("vm_event.RESET", "cp20", {"uses": machine.uses})
             if machine.recycled(lambda: trail.emit("vm_event.RECYCLED", "cp20")):

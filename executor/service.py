@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from executor import violations
 from executor.api import Engine, Request
 from executor.budget import Budget
 from executor.builds import Builds
 from executor.clock import Clock, SystemClock
 from executor.control.kill import KillOrder
+from executor.deadman import DeadMan
 from executor.domain import VmHost, choose_engine
 from executor.domain.brake import Stopped
 from executor.domain.engine import EngineVerdict
@@ -23,6 +25,7 @@ from executor.host_facts import measuring
 from executor.image import ensure_agent_disk, ensure_gold_image
 from executor.keys import KeyStore, Role
 from executor.lease import LeaseAuthority
+from executor.lease.announce import Announcer
 from executor.machine import MachineProvider
 from executor.network import Network, NetworkConfig
 from executor.oracle import statement, workflow
@@ -46,6 +49,8 @@ DRILL_HOLDERS: tuple[tuple[Role, str], ...] = (
     ("persona", "architect"),
 )
 """Keys a drill signs with; all of them are made in the drill's own state folder and trusted nowhere else."""
+DRILLER: Final = "drill"
+"""The drills' own requester: breaking rules is what it is for, so in a drill nothing is remembered of it."""
 
 
 class LocalExecutor:
@@ -185,18 +190,20 @@ def open_executor(
         resources.callback(authority.close)
         budget = Budget()
         measured = measuring(runtime_dir(), lambda: provider.statistics()["alive"], drill=drill)
-        governance = Governance(
-            policy,
-            authority,
-            keys,
-            sentinel,
-            budget,
-            clock,
-            measured,
-            load(state / "outgoing" / "staging_runs"),
-            Builds(state, keys, clock),
+        broken = violations.load(
+            state / "logs" / "svf_audit",
+            violations.window(policies),
+            clock.now_ns(),
+            ignored=frozenset({DRILLER}) if drill else frozenset(),
         )
-        pipeline = Pipeline(governance, provider, budget, log, clock, RunRecord(state))
+        past = violations.Past(load(state / "outgoing" / "staging_runs"), broken)
+        builds = Builds(state, keys, clock)
+        governance = Governance(policy, authority, keys, sentinel, budget, clock, measured, past, builds)
+        announcer = Announcer(lambda: governance.announce_ends(log))
+        resources.callback(announcer.close)
+        dead_man = DeadMan(clock)
+        resources.callback(dead_man.close)
+        pipeline = Pipeline(governance, provider, budget, log, clock, RunRecord(state), dead_man)
         executor = LocalExecutor(pipeline, provider, policy, log, host, keys, resources.pop_all())
     executor.facts = {**facts, "digests": {**facts["digests"], "policy": policy.digest}}
     return executor

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-from executor.errors import RequestRefusedError
+from executor.errors import AuditError, RequestRefusedError
 from executor.intent import Intent
 from executor.queue.journal import Leftover
 from executor.queue.queue import PriorityQueue
@@ -67,8 +67,20 @@ Reply = tuple[bytes, ...]
 class Intake:
     """Tasks by their state."""
 
-    def __init__(self, capacity: int, record: Record, *, keep: int, keep_bytes: int) -> None:
-        """Queue at most `capacity`; keep the last `keep` results, of `keep_bytes` in all; `record` is told."""
+    def __init__(
+        self,
+        capacity: int,
+        record: Record,
+        *,
+        keep: int,
+        keep_bytes: int,
+        ensure_room: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Queue at most `capacity`; keep the last `keep` results, of `keep_bytes` in all; `record` is told.
+
+        `ensure_room` raises `AuditError` while the audit trail has no room for new work.
+        """
+        self._ensure_room = ensure_room
         self._record = record
         self._queue: PriorityQueue[Task] = PriorityQueue(capacity)
         self._changed = threading.Condition()
@@ -121,6 +133,10 @@ class Intake:
             return RequestRefusedError(
                 409, "bridge.duplicate", f"intent {task.intent.intent_id} was submitted already; an id is used once"
             )
+        try:
+            self._ensure_room()
+        except AuditError as error:
+            return RequestRefusedError(503, error.code, str(error))
         return None
 
     def take(self) -> Task | None:

@@ -44,11 +44,18 @@ END_S: Final = 10.0
 """Seconds for what runs to end once its machine is gone."""
 
 
+class Ledger(Recorder, Protocol):
+    """An audit trail that knows whether it has room."""
+
+    def ensure_room(self) -> None:
+        """Raises `AuditError` when no new work may be accepted."""
+
+
 class ServedExecutor(Executor, Stoppable, Protocol):
     """What the service needs of an executor: it runs, it stops, it records."""
 
     @property
-    def audit(self) -> Recorder:
+    def audit(self) -> Ledger:
         """The audit trail."""
 
 
@@ -85,7 +92,11 @@ class Service:
             )
             log.info("recovered", **self.recovered.to_json())
             self.intake: Final = Intake(
-                config.capacity, self._journal, keep=config.keep_results, keep_bytes=config.keep_results_mib << 20
+                config.capacity,
+                self._journal,
+                keep=config.keep_results,
+                keep_bytes=config.keep_results_mib << 20,
+                ensure_room=executor.audit.ensure_room,
             )
             self._outbox = Outbox()
             context = self._context(resources)

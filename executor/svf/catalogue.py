@@ -27,6 +27,11 @@ class EventType:
     data_schema: Mapping[str, Any]
     fits: Callable[[Any], bool]
 
+    @property
+    def anybody(self) -> bool:
+        """Whether any requester or person may record it."""
+        return "*" in self.actors
+
     def explain(self, data: Mapping[str, Any]) -> str:
         """Why `data` does not fit; the slow validator words it better than the fast one."""
         error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(self.data_schema).iter_errors(data))

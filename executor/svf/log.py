@@ -159,7 +159,7 @@ class SvfLog:
             "policy_digest": policy_digest,
         }
         data = dict(data) if data else {}
-        _check(known, ids, data)
+        _check(known, actor, ids, data)
         made = draft(kind, actor, data=data, **ids)
         ticket = _Ticket(made, self._clock.now_ns())
         with self._mutex:
@@ -433,7 +433,9 @@ class SvfLog:
         self._fd = self._head_fd = self._lock_fd = -1
 
 
-def _check(known: EventType, ids: Mapping[str, str], data: Mapping[str, Any]) -> None:
+def _check(known: EventType, actor: str, ids: Mapping[str, str], data: Mapping[str, Any]) -> None:
+    if not known.anybody and actor not in known.actors:
+        raise MisuseError(f"{known.name} is recorded by {', '.join(sorted(known.actors))}, not by {actor!r:.100}")
     for name in known.needs:
         if not ids[name]:
             raise MisuseError(f"{known.name} needs {name}")
