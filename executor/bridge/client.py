@@ -34,6 +34,8 @@ from executor.outcome import Outcome
 REATTACH_S: Final = 5.0
 ACKNOWLEDGE_S: Final = 30.0
 """Seconds after which a submission without an answer is given up: the connection broke between the two."""
+SEND_MS: Final = 500
+"""Milliseconds one send may wait for somebody to take it, before the client looks whether it is to end."""
 HELLO_S: Final = 10.0
 """Seconds a connection may take to be answered for the first time."""
 REPLY_BYTES: Final = 512 * 1024 * 1024
@@ -98,6 +100,7 @@ class BridgeClient:
         self._socket = self._context.socket(zmq.DEALER)
         options: dict[int, Any] = {
             zmq.LINGER: 0,
+            zmq.SNDTIMEO: SEND_MS,
             zmq.SNDHWM: 0,  # what is submitted waits in this process, not in an exception
             zmq.RCVHWM: 0,
             zmq.MAXMSGSIZE: REPLY_BYTES,
@@ -194,8 +197,12 @@ class BridgeClient:
                 with self._lock:
                     os.eventfd_read(self._wake)
                     sending, self._sending = self._sending, []
-                for frames in sending:
-                    self._socket.send_multipart(frames)
+                for number, frames in enumerate(sending):
+                    if not self._sent(frames):
+                        with self._lock:  # nobody there to take it: tried again until this client is closed
+                            self._sending = [*sending[number:], *self._sending]
+                            os.eventfd_write(self._wake, 1)
+                        break
             if self._socket in ready:
                 self._receive()
             if time.monotonic() >= ask_again:
@@ -211,7 +218,15 @@ class BridgeClient:
         for submission in lost:
             submission._fail(OutsideError(f"not acknowledged within {ACKNOWLEDGE_S:g} s; it may run all the same"))  # noqa: SLF001 - as in close
         for at in range(0, len(waiting), wire.MAX_ATTACH):
-            self._socket.send_multipart([wire.header("attach", id="again", tasks=waiting[at : at + wire.MAX_ATTACH])])
+            self._sent([wire.header("attach", id="again", tasks=waiting[at : at + wire.MAX_ATTACH])])
+
+    def _sent(self, frames: Sequence[bytes]) -> bool:
+        """Whether the socket has taken it; a refused handshake leaves a socket that takes nothing, for ever."""
+        try:
+            self._socket.send_multipart(frames)
+        except zmq.Again:
+            return False
+        return True
 
     def _receive(self) -> None:
         for _ in range(256):

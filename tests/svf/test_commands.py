@@ -166,7 +166,7 @@ def test_nothing_a_guest_said_can_act_on_a_terminal(cordon: Cordon, trail: Path,
     """Escape sequences, carriage returns, direction marks and forged lines come out escaped in every form."""
     store = KeyStore(trail.parents[1], SystemClock())
     with SvfLog.open(trail, SystemClock(), store.issuer()) as log:
-        log.emit("vm_event.READY", EVIL, vm_id="v", task_id=EVIL, data={"said": EVIL, EVIL: 1})
+        log.emit("control_event.SCRAM", EVIL, vm_id="v", task_id=EVIL, data={"said": EVIL, EVIL: 1})
     status, text = cordon("svf", *words)
     assert status in (0, 1)
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text.replace("\r\n", "\n"))
@@ -177,7 +177,7 @@ def test_export_is_complete_in_every_form(cordon: Cordon, trail: Path, tmp_path:
     """json, jsonl and csv hold every event; a spreadsheet finds no formula in the csv."""
     store = KeyStore(trail.parents[1], SystemClock())
     with SvfLog.open(trail, SystemClock(), store.issuer()) as log:
-        log.emit("vm_event.READY", "=1+1", vm_id="@v", data={"said": EVIL})
+        log.emit("control_event.SCRAM", "=1+1", vm_id="@v", data={"said": EVIL})
     events = [event.to_json() for event in read(trail)]
     assert json.loads(cordon("svf", "export", "--format", "json")[1]) == events
     assert [json.loads(line) for line in cordon("svf", "export")[1].splitlines()] == events

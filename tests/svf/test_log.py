@@ -82,15 +82,17 @@ def test_events_come_back_as_emitted(tmp_path: Path) -> None:
         ("policy_event.LOADED", {"data": {"x": "\udcff"}}, "lone surrogate"),
         ("policy_event.LOADED", {"data": {"x": "x" * 70_000}}, "is over 65536"),
         ("vm_event.READY", {"vm_id": "v" * 201}, "at most 200 characters"),
+        ("vm_event.READY", {"vm_id": "v", "actor": "cbo"}, "vm_event.READY is recorded by cp20, not by 'cbo'"),
     ],
 )
 def test_what_does_not_fit_the_catalogue_is_refused(
     tmp_path: Path, kind: str, fields: dict[str, object], message: str
 ) -> None:
     """An event that the catalogue does not know or whose data does not fit is refused, and nothing is written."""
+    usual = next(iter(TYPES[kind].actors)) if kind in TYPES else "cp20"
     with SvfLog.open(tmp_path, ManualClock(), SIGNER) as log:
         with pytest.raises(MisuseError, match=message):
-            log.emit(kind, "cp20", **fields)  # type: ignore[arg-type]
+            log.emit(kind, **{"actor": usual, **fields})  # type: ignore[arg-type]
         assert log.statistics()["seq"] == 0
     assert list(read(tmp_path)) == []
 
