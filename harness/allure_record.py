@@ -18,7 +18,8 @@ from harness import plot
 from harness.escape import guest_text, visible
 from harness.judge import Judgement
 from harness.runs import Role, Run
-from harness.scenario import Drill
+from harness.scenario import Drill, Scenario
+from harness.story import story
 
 _DYNAMIC: Final[Any] = allure.dynamic  # the package has no annotations
 OUTPUT: Final = 100_000
@@ -44,14 +45,24 @@ def describe(scenario: Drill) -> None:
     allure.attach(visible(scenario.text), "scenario", AttachmentType.YAML)
 
 
-def attach(runs: tuple[Run, ...], judgement: Judgement, explanation: str) -> None:
-    """One step for each run with its stages inside, then the judge's."""
+def attach(
+    scenario: Scenario, runs: tuple[Run, ...], judgement: Judgement, explanation: str, *, shared: bool = False
+) -> None:
+    """The story, one step for each run with its stages inside, then the judge's.
+
+    `shared`: the runs are another scenario's, of the same batch, which has their documents: here is the scenario's own
+    part of them.
+    """
+    _DYNAMIC.description(story(scenario, runs, judgement))
     for run in runs:
         with allure.step(ROLES[run.plan.role]):
             if run.outcome is None:
                 allure.attach(visible(run.unmeasured), "not tried", AttachmentType.TEXT)
             else:
-                _outcome(run, run.outcome)
+                _outcome(run, run.outcome, shared=shared)
+    if shared and scenario.member:
+        first = f"the first scenario of the batch {scenario.member.batch} has their decision, lease and events in full"
+        allure.attach(visible(f"These runs are shared: {first}."), "shared runs", AttachmentType.TEXT)
     judged(judgement, explanation)
 
 
@@ -64,11 +75,12 @@ def judged(judgement: Judgement, explanation: str) -> None:
             allure.attach(explanation, "explanation", AttachmentType.TEXT)
 
 
-def _outcome(run: Run, outcome: Outcome) -> None:
-    with allure.step(f"decision: {outcome.verdict}"):
-        _json("decision", outcome.decision)
-    with allure.step("lease: issued" if outcome.lease else "lease: none"):
-        if outcome.lease:
+def _outcome(run: Run, outcome: Outcome, *, shared: bool) -> None:
+    with allure.step(f"decision: {outcome.verdict}{_reasons(outcome)}"):
+        if not shared:
+            _json("decision", outcome.decision)
+    with allure.step(f"lease: {outcome.lease['lease_id']}" if outcome.lease else "lease: none"):
+        if outcome.lease and not shared:
             _json("lease", outcome.lease)
     with allure.step(f"run: {outcome.effect} on {outcome.engine}"):
         if run.plan.request.weaken:
@@ -78,17 +90,25 @@ def _outcome(run: Run, outcome: Outcome) -> None:
             with allure.step(visible(f"command {number}: {json.dumps(list(result.argv))[:200]}: {ended}")):
                 allure.attach(guest_text(result.stdout, tail=OUTPUT), "stdout", AttachmentType.TEXT)
                 allure.attach(guest_text(result.stderr, tail=OUTPUT), "stderr", AttachmentType.TEXT)
-        if picture := plot.resources(outcome.samples):
+        if (picture := plot.resources(outcome.samples)) and not shared:
             allure.attach(picture, "resources", AttachmentType.SVG)
         for alarm in run.alarms:
             allure.attach(visible(alarm), "ALARM", AttachmentType.TEXT)
     with allure.step(f"record: {len(outcome.events)} events"):
         allure.attach("\n".join(event_line(event) for event in outcome.events), "event trail", AttachmentType.TEXT)
+        if shared:
+            return
         _json("events", list(outcome.events))
         stages = "\n".join(
             f"{stage.duration_ns / 1e6:10.1f} ms  {stage.side:<5} {stage.name}" for stage in outcome.stages
         )
         allure.attach(stages, "timings", AttachmentType.TEXT)
+
+
+def _reasons(outcome: Outcome) -> str:
+    """The codes of a decision's reasons, and why it was refused in the end."""
+    codes = dict.fromkeys([*(str(one.get("code")) for one in outcome.decision.get("reasons", ())), *outcome.reasons])
+    return visible(f" ({', '.join(codes)})") if codes else ""
 
 
 def _json(name: str, value: Any) -> None:

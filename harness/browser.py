@@ -82,6 +82,8 @@ class Browser:
         self._loaded = False
         self.dialogs: list[str] = []
         """Texts of dialogs a page opened: none is expected of a report."""
+        self.errors: list[str] = []
+        """What the page threw or the browser refused it: also nothing that is expected of a report."""
         try:
             self._session = self._attach()
         except BaseException:
@@ -116,7 +118,7 @@ class Browser:
         targets = self._call("Target.getTargets", session=None)["targetInfos"]
         page = next(target["targetId"] for target in targets if target["type"] == "page")
         session: str = self._call("Target.attachToTarget", session=None, targetId=page, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime"):
+        for domain in ("Page", "Runtime", "Log"):
             self._call(f"{domain}.enable", session=session)
         return session
 
@@ -150,10 +152,14 @@ class Browser:
         """What a person can read on the page."""
         return str(self.evaluate("document.body.innerText"))
 
-    def screenshot(self, target: Path, *, width: int = 1280, height: int = 900) -> None:
-        """A PNG of the page at that size."""
+    def resize(self, width: int, height: int = 900) -> None:
+        """Give the page a window of that size in pixels."""
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        target.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
+
+    def screenshot(self, target: Path, *, whole: bool = False) -> None:
+        """A PNG of the window, or of the whole page."""
+        answer = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        target.write_bytes(base64.b64decode(answer["data"]))
 
     def _call(self, method: str, *, session: str | None = "", **parameters: Any) -> dict[str, Any]:
         self._number += 1
@@ -179,6 +185,12 @@ class Browser:
         """Keep that the page has loaded; close a dialog, or it would hold the page up for ever."""
         if event.get("method") == "Page.loadEventFired":
             self._loaded = True
+        if event.get("method") == "Log.entryAdded" and event["params"]["entry"]["level"] == "error":
+            entry = event["params"]["entry"]
+            self.errors.append(f"{entry['text']} {entry.get('url', '')}"[:300])
+        if event.get("method") == "Runtime.exceptionThrown":
+            details = event["params"]["exceptionDetails"]
+            self.errors.append(str(details.get("exception", {}).get("description", details["text"]))[:300])
         if event.get("method") == "Page.javascriptDialogOpening":
             self.dialogs.append(str(event["params"].get("message")))
             self._number += 1

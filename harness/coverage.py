@@ -35,6 +35,11 @@ class Covered:
         """What `to_json` wrote."""
         return cls(frozenset(raw["types"]), frozenset(raw["transitions"]))
 
+    def uncovered(self) -> list[str]:
+        """Types and transitions that were not seen, in the order of the catalogue and the machines."""
+        types = [name for name in TYPES if name not in self.types]
+        return types + [str(step) for step in machine.TRANSITIONS if str(step) not in self.transitions]
+
     def figures(self) -> dict[str, int]:
         """The four figures of the summary."""
         return {

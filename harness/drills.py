@@ -27,7 +27,7 @@ from executor.clock import SystemClock
 from executor.errors import CordonError
 from executor.keys import KeyStore
 from executor.paths import state_dir
-from harness import attest, report
+from harness import attest, report, trend
 from harness.errors import ReportError
 from harness.faults import faults
 from harness.report_check import check
@@ -35,13 +35,14 @@ from harness.sabotage import matrix
 from harness.shard import Shard
 
 BUILD: Final = Path("build/drills")
-KEPT: Final = frozenset({"history.jsonl", "state"})
+KEPT: Final = frozenset({"history.jsonl", trend.FILE, "state"})
 """Names below build/drills that a run leaves in place; `state` is cleaned by the plugin, process by process."""
 SUMMARY: Final = BUILD / "summary.json"
 ATTESTATION: Final = BUILD / "attestation.json"
 JUNIT: Final = BUILD / "junit.xml"
 HISTORY: Final = BUILD / "history.jsonl"
 SABOTAGE: Final = BUILD / "sabotage.json"
+TREND: Final = BUILD / trend.FILE
 _CHOOSING: Final = ("-k", "-m", "--lf", "--ff", "--last-failed", "--deselect", "--ignore", "--sabotage", "--co")
 """Options of pytest after which not all scenarios were run."""
 
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     status = run_pytest(extra)
     swept = _sabotage(extra) if is_whole(extra) else None
     seconds = time.monotonic() - started
-    problems = [*_finish_summary(seconds, swept), *_report(), *_attest()]
+    problems = [*_finish_summary(seconds, swept), *reported(), *attested()]
     for problem in problems:
         sys.stderr.write(f"drills: {problem}\n")
     _say(f"drills: {'green' if not status and not problems else 'RED'} after {seconds:.0f} s; summary {SUMMARY}")
@@ -151,23 +152,26 @@ def _finish_summary(seconds: float, swept: dict[str, Any] | None) -> list[str]:
     if swept is not None:
         summary["sabotage"] = {name: swept[name] for name in ("controls", "caught", "missed")}
     SUMMARY.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    trend.write(TREND, [*trend.read(TREND), trend.line_of(summary, SystemClock())])
     return faults(summary)
 
 
-def _report() -> list[str]:
-    """Make the report and look at it; complaints."""
+def reported(folder: Path = BUILD) -> list[str]:
+    """Make the report of what is in `folder` and look at it; complaints."""
+    results = folder / report.RESULTS.name
     try:
-        index = report.generate(report.RESULTS, report.REPORT, history=HISTORY)
+        index = report.generate(results, folder / report.REPORT.name, history=folder / HISTORY.name)
         _say(f"drills: report {index}")
-        seen = check(index, titles(report.RESULTS), screenshots=BUILD / "screenshots")
+        seen = check(index, titles(results), screenshots=folder / "screenshots")
     except CordonError as error:
         return [str(error)]
     found = [f"the report does not show {title!r}" for title in seen.missing]
-    return found + [f"the report ran foreign script: {text}" for text in seen.dialogs]
+    found += [f"the report ran foreign script: {text}" for text in seen.dialogs]
+    return found + [f"the report: {text}" for text in seen.errors]
 
 
-def _attest() -> list[str]:
-    """Sign what the run found; complaints. `cordon report verify` checks it, also elsewhere and later.
+def attested(folder: Path = BUILD) -> list[str]:
+    """Sign what the run in `folder` found; complaints. `cordon report verify` checks it, also elsewhere and later.
 
     The signer is this host's issuer key where there is one (`cordon keys init`), else a key made for this run alone:
     then the trust file beside the statement is worth as much as the way it travelled.
@@ -175,17 +179,21 @@ def _attest() -> list[str]:
     try:
         keys = KeyStore(state_dir(), SystemClock())
         if not keys.trust_path.exists():
-            keys = KeyStore(BUILD / "keys", SystemClock())
+            keys = KeyStore(folder / "keys", SystemClock())
             keys.init()
         commit, modified = attest.commit_of(Path.cwd())
         envelope = attest.create(
-            SUMMARY.read_bytes(), commit=commit, modified=modified, signer=keys.issuer(), clock=SystemClock()
+            (folder / SUMMARY.name).read_bytes(),
+            commit=commit,
+            modified=modified,
+            signer=keys.issuer(),
+            clock=SystemClock(),
         )
-        ATTESTATION.write_bytes(envelope)
-        shutil.copyfile(keys.trust_path, ATTESTATION.with_name("trust_keys.json"))
+        (folder / ATTESTATION.name).write_bytes(envelope)
+        shutil.copyfile(keys.trust_path, folder / "trust_keys.json")
     except (CordonError, OSError) as error:
         return [f"no attestation: {error}"]
-    _say(f"drills: attestation {ATTESTATION}")
+    _say(f"drills: attestation {folder / ATTESTATION.name}")
     return []
 
 

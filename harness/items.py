@@ -76,7 +76,7 @@ class ScenarioItem(DrillItem):
             writes=writes,
         )
         message = "" if judgement.good else explain(self.scenario, runs, judgement)
-        allure_record.attach(runs, judgement, message)
+        allure_record.attach(self.scenario, runs, judgement, message, shared=not self._made_runs)
         return judgement, message
 
     def _runs(self, session: DrillSession) -> tuple[Run, ...]:

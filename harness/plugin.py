@@ -144,7 +144,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if target := config.getoption("--summary"):
         policies = config.stash[SESSION].policies
         summary.write(target, summary.summarize(found, policies, config.stash[COVERED]))
-        records.write(target.with_name(records.FILE), found, config.stash[COVERED])
+        part = config.getoption("--shard")
+        records.write(target.with_name(records.FILE), found, config.stash[COVERED], shard=str(part) if part else "")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -90,9 +90,9 @@ def _run(run: Run, *, untried: bool) -> Record:
     }
 
 
-def write(path: Path, found: Sequence[Record], covered: Covered) -> None:
-    """Write the records of a session, and what its audit trails cover."""
-    content = {"schema": SCHEMA, "covered": covered.to_json(), "records": list(found)}
+def write(path: Path, found: Sequence[Record], covered: Covered, *, shard: str = "") -> None:
+    """Write the records of a session, what its audit trails cover, and which shard it was (empty: none)."""
+    content = {"schema": SCHEMA, "shard": shard, "covered": covered.to_json(), "records": list(found)}
     part = path.with_name(f"{path.name}.part")
     part.write_text(json.dumps(content, sort_keys=True) + "\n", encoding="utf-8")
     part.replace(path)
@@ -112,3 +112,9 @@ def read(paths: Iterable[Path]) -> tuple[list[Record], Covered]:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ReportError(f"{path} cannot be read as records of drills: {error}") from None
     return found, covered
+
+
+def shard_of(path: Path) -> str:
+    """Which shard left the records in `path`, as `I/N`; empty for one that was no shard. Raises `ReportError`."""
+    read([path])
+    return str(json.loads(path.read_text(encoding="utf-8")).get("shard", ""))

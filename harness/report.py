@@ -1,5 +1,6 @@
 """`python -m harness.report`: one self-contained HTML file from Allure results, made by the Allure 3 command line.
 
+In front of Allure's pages stands one of ours (harness/front), made from what the run left beside its Allure results.
 Allure exits 0 for an empty report, so this module checks what went in and what came out itself.
 """
 
@@ -10,11 +11,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from executor.errors import CordonError, MisuseError
 from executor.host.tools import need_tool
+from harness import front, records
+from harness.coverage import Covered, drawing
 from harness.errors import ReportError
 
 RESULTS: Final = Path("build/drills/allure-results")
@@ -50,7 +54,20 @@ def generate(results: Path, target: Path, *, history: Path | None = None, title:
         raise ReportError(f"allure ended with {ended.returncode}: {(ended.stderr or ended.stdout).strip()[-500:]}")
     if not index.is_file() or index.stat().st_size < SMALLEST:
         raise ReportError(f"allure ended well and left no report at {index}")
+    _with_front_page(index, results.parent)
     return index
+
+
+def _with_front_page(index: Path, folder: Path) -> None:
+    """Mend Allure's file, and put the front page before it where a run of drills left its material in `folder`."""
+    document = front.mended(index.read_text(encoding="utf-8"))
+    covered = records.read([folder / records.FILE])[1] if (folder / records.FILE).exists() else Covered()
+    material = front.read(folder, drawing(covered))
+    if material is not None:
+        document = front.weave(document, front.render(replace(material, pages=front.pages(document))))
+    part = index.with_name(f"{index.name}.part")
+    part.write_text(document, encoding="utf-8")
+    part.replace(index)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -12,9 +12,8 @@ from typing import Any, Final
 from harness.browser import Browser
 from harness.errors import ReportError
 
-TRIES: Final = 6
-TRY_S: Final = 20.0
-"""Seconds a front page gets before it is loaded again; it takes one to three."""
+NARROW: Final = 420
+"""Pixels of a narrow window: a phone, or a column beside an editor."""
 PAGES: Final = 24
 """Pages opened at the most."""
 
@@ -28,6 +27,8 @@ class Seen:
     missing: tuple[str, ...]
     dialogs: tuple[str, ...]
     """Anything that ran as script and said so: must be empty."""
+    errors: tuple[str, ...] = ()
+    """What a page threw, or wanted and was not allowed: must be empty."""
 
 
 def pages(index: Path) -> dict[str, str]:
@@ -50,35 +51,37 @@ def check(index: Path, titles: Sequence[str], *, screenshots: Path | None = None
     known = pages(index)
     url = index.absolute().as_uri()
     with Browser() as browser:
-        _front_page(browser, url)
+        browser.open(url)
+        _front_page(browser, len(titles), screenshots)
+        browser.evaluate("location.hash = '/'")
+        browser.wait_until("/Total\\s+\\d+/.test(document.body.innerText)")
         if not re.search(rf"Total\s+{len(titles)}\b", browser.text()):
-            raise ReportError(f"the report's front page does not count {len(titles)} scenarios")
-        if screenshots is not None:
-            screenshots.mkdir(parents=True, exist_ok=True)
-            browser.screenshot(screenshots / "front.png")
-            browser.screenshot(screenshots / "front-narrow.png", width=420)
+            raise ReportError(f"the report's list does not count {len(titles)} scenarios")
         opened = frozenset(titles[:: max(1, -(-len(titles) // PAGES))])
         found = [
             title
             for title in titles
             if title in known and (title not in opened or _shown(browser, known[title], title))
         ]
-        dialogs = tuple(browser.dialogs)
-    return Seen(tuple(found), tuple(title for title in titles if title not in found), dialogs)
+        dialogs, errors = tuple(browser.dialogs), tuple(browser.errors)
+    return Seen(tuple(found), tuple(title for title in titles if title not in found), dialogs, errors)
 
 
-def _front_page(browser: Browser, url: str) -> None:
-    """Open the front page until its totals are there: now and then Allure's page stays empty, and a reload shows it."""
-    for left in reversed(range(TRIES)):
-        browser.open(url)
-        try:
-            browser.wait_until("/Total\\s+\\d+/.test(document.body.innerText)", timeout_s=TRY_S)
-        except ReportError as error:
-            if not left:
-                raise ReportError(f"{error}; it reads {browser.text()[:200]!r}") from None
-            browser.open("about:blank")
-        else:
-            return
+def _front_page(browser: Browser, count: int, screenshots: Path | None) -> None:
+    """Look at our own front page, where there is one: it counts what was run, and fits into a narrow window."""
+    if not browser.evaluate("!!document.getElementById('cordon')"):
+        return
+    if f"of {count} scenarios" not in browser.text() and f"/{count}\n" not in browser.text():
+        raise ReportError(f"the report's front page does not count {count} scenarios")
+    for name, width in (("front", 1280), ("front-narrow", NARROW)):
+        browser.resize(width)
+        wide = browser.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            raise ReportError(f"the report's front page is {wide} pixels wide in a window of {width}")
+        if screenshots is not None:
+            screenshots.mkdir(parents=True, exist_ok=True)
+            browser.screenshot(screenshots / f"{name}.png", whole=True)
+    browser.resize(1280)
 
 
 def _shown(browser: Browser, page: str, title: str) -> bool:

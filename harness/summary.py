@@ -97,6 +97,7 @@ def svf(runs: Sequence[Record], covered: Covered) -> dict[str, Any]:
         "unexpected": unexpected,
         "coverage": round((expected - missing) / whole, 6) if whole else 0.0,
         **covered.figures(),
+        "uncovered": covered.uncovered(),
     }
 
 

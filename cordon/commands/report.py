@@ -10,21 +10,28 @@ from pathlib import Path
 from typing import Final
 
 from cordon.terminal import print_json
+from executor.clock import SystemClock
 from executor.errors import InvalidInputError
 from executor.paths import state_dir
+from executor.policy import default_policies_dir
 from executor.reporting import daily
-from harness import attest, report
+from harness import attest, drills, merge, report, trend
+from harness.faults import faults
 
-HELP: Final = "make the report of the last drills, check its attestation, or write a day's overview"
+HELP: Final = "make the report of the last drills, merge shards, check its attestation, or write a day's overview"
 BUILD: Final = Path("build/drills")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "action", nargs="?", choices=["make", "verify", "daily"], default="make", help="what to do (make)"
+        "action", nargs="?", choices=["make", "merge", "verify", "daily"], default="make", help="what to do (make)"
     )
-    parser.add_argument("file", nargs="?", help="verify: the attestation; daily: the day, YYYY-MM-DD (today)")
+    parser.add_argument(
+        "file",
+        nargs="*",
+        help="merge: each shard's folder; verify: the attestation; daily: the day, YYYY-MM-DD (today)",
+    )
     report.configure(parser)
     parser.add_argument("--trust", type=Path, help="verify: trust file (the one beside the attestation)")
     parser.add_argument("--summary", type=Path, help="verify: the summary.json it must be about (the one beside it)")
@@ -34,6 +41,7 @@ examples:
   cordon report
   cordon report --results downloaded/allure-results --output /tmp/report
   cordon report verify build/drills/attestation.json --trust /etc/cordon/trust_keys.json
+  cordon report merge shard-1 shard-2 shard-3 shard-4
   cordon report daily 2026-01-31
 
 exit status: 0 good, 1 the attestation does not hold, 2 wrong use"""
@@ -41,6 +49,11 @@ exit status: 0 good, 1 the attestation does not hold, 2 wrong use"""
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked."""
+    if args.action == "merge":
+        return _merge(args)
+    if len(args.file) > 1:
+        raise InvalidInputError(f"cordon report {args.action} takes one argument: {' '.join(args.file)}")
+    args.file = args.file[0] if args.file else None
     if args.action == "verify":
         return _verify(args)
     if args.action == "daily":
@@ -53,6 +66,24 @@ def run(args: argparse.Namespace) -> int:
     else:
         sys.stdout.write(f"{index.as_uri()}\n")
     return 0
+
+
+def _merge(args: argparse.Namespace) -> int:
+    if not args.file:
+        raise InvalidInputError("cordon report merge needs the folder of each shard")
+    folders = [Path(name) for name in args.file]
+    if missing := [str(folder) for folder in folders if not folder.is_dir()]:
+        raise InvalidInputError(f"there is no folder {', '.join(missing)}")
+    whole = merge.merge(folders, BUILD, default_policies_dir())
+    trend.write(BUILD / trend.FILE, [*trend.read(BUILD / trend.FILE), trend.line_of(whole, SystemClock())])
+    problems = [*faults(whole), *drills.reported(BUILD), *drills.attested(BUILD)]
+    failed = whole["scenarios"]["total"] - whole["scenarios"]["passed"] - whole["scenarios"]["unmeasured"]
+    problems += [f"{failed} scenario(s) failed"] if failed else []
+    if args.json:
+        print_json({"summary": str(BUILD / merge.SUMMARY), "problems": problems})
+    for problem in problems:
+        sys.stderr.write(f"report: {problem}\n")
+    return 1 if problems else 0
 
 
 def _verify(args: argparse.Namespace) -> int:

@@ -1,0 +1,82 @@
+"""Shards merged: the whole of one run, or a refusal that says what is missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import merge, records
+from harness.errors import ReportError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def shards(project: Any, tmp_path: Path) -> list[Path]:
+    """Two shards of three scenarios, as jobs leave them."""
+    project.write("a.yaml", project.hello("one", plan="A"), project.hello("two"), project.attempt)
+    found = []
+    for number in (1, 2):
+        project.run("--alluredir=out/allure-results", "--summary=out/summary.json", f"--shard={number}/2")
+        folder = tmp_path / f"shard-{number}"
+        shutil.move(project.path / "out", folder)
+        found.append(folder)
+    return found
+
+
+def test_merged_shards_are_the_whole_run(shards: list[Path], tmp_path: Path) -> None:
+    """Every scenario once, every result once, one summary over all."""
+    whole = merge.merge(shards, tmp_path / "whole", ROOT / "policies")
+    assert (whole["scenarios"]["total"], whole["scenarios"]["passed"]) == (3, 3)
+    assert whole["attempts"]["blocked"] == 1
+    assert whole["svf"]["seen"] == sum(json.loads((one / "summary.json").read_bytes())["svf"]["seen"] for one in shards)
+    assert json.loads((tmp_path / "whole/summary.json").read_bytes()) == whole
+    found, _ = records.read([tmp_path / "whole" / records.FILE])
+    assert sorted(record["id"] for record in found) == ["attempt", "one", "two"]
+    assert len(list((tmp_path / "whole/allure-results").glob("*-result.json"))) == 3
+
+
+def test_a_missing_or_doubled_shard_is_refused(shards: list[Path], tmp_path: Path) -> None:
+    """A smaller suite that is green would be worse than none."""
+    with pytest.raises(ReportError, match=r"of 2 shards \[2\] are missing"):
+        merge.merge(shards[:1], tmp_path / "whole", ROOT / "policies")
+    with pytest.raises(ReportError, match=r"\[1\] are given twice"):
+        merge.merge([*shards, shards[0]], tmp_path / "whole", ROOT / "policies")
+    assert not (tmp_path / "whole").exists()
+
+
+def test_what_was_no_shard_is_refused(shards: list[Path], tmp_path: Path) -> None:
+    """A whole run, or a choice of scenarios, is not a part of anything."""
+    path = shards[0] / records.FILE
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "shard": ""}))
+    with pytest.raises(ReportError, match="is no shard"):
+        merge.merge(shards, tmp_path / "whole", ROOT / "policies")
+
+
+@pytest.mark.parametrize(("name", "value"), [("engine", "kvm"), ("digests", {"policy": "sha256:other"})])
+def test_shards_of_different_runs_are_refused(shards: list[Path], tmp_path: Path, name: str, value: object) -> None:
+    """Different engines or policies are different runs."""
+    path = shards[1] / "summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), name: value}))
+    with pytest.raises(ReportError, match=f"different {name}"):
+        merge.merge(shards, tmp_path / "whole", ROOT / "policies")
+
+
+def test_a_scenario_run_twice_is_refused(shards: list[Path], tmp_path: Path) -> None:
+    """Counted twice it would make the suite look larger than it is."""
+    one, two = (json.loads((folder / records.FILE).read_bytes()) for folder in shards)
+    (shards[1] / records.FILE).write_text(json.dumps({**two, "records": [*two["records"], one["records"][0]]}))
+    with pytest.raises(ReportError, match="run by more than one shard"):
+        merge.merge(shards, tmp_path / "whole", ROOT / "policies")
+
+
+def test_a_merge_without_folders_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command says what it needs."""
+    from cordon.__main__ import main  # noqa: PLC0415 - one test of the command
+
+    assert main(["report", "merge"]) == 2
+    assert "needs the folder of each shard" in capsys.readouterr().err
