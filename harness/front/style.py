@@ -51,7 +51,9 @@ background:var(--soft)}#cordon .verdict.red{border-left-color:var(--bad)}
 #cordon-back{position:fixed;right:14px;bottom:14px;z-index:9999;background:#0969da;color:#fff;border-radius:20px;
 padding:7px 14px;font:600 13px system-ui,sans-serif;text-decoration:none;box-shadow:0 1px 6px #0005}
 @media (max-width:560px){#cordon main{padding:16px 12px 64px}#cordon h1{font-size:22px}#cordon .hide{display:none}
-#cordon td:first-child{min-width:150px}#cordon .bar{width:70px}#cordon .tiles{grid-template-columns:repeat(2,1fr)}#cordon .facts{grid-template-columns:1fr}
+#cordon .bar{width:70px}
+#cordon td:first-child{min-width:150px}#cordon .tiles{grid-template-columns:repeat(2,1fr)}
+#cordon .facts{grid-template-columns:1fr}
 #cordon .facts dd{margin-bottom:6px}}
 @media print{#cordon-back{display:none}}
 """
