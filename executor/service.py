@@ -59,7 +59,7 @@ class LocalExecutor:
     def __init__(
         self,
         pipeline: Pipeline,
-        provider: MachineProvider,
+        provider: WarmProvider,
         policy: PolicyEngine,
         log: SvfLog,
         host: VmHost,
@@ -110,6 +110,10 @@ class LocalExecutor:
     def statistics(self) -> dict[str, Any]:
         """Counters and gauges."""
         return {"machines": self._provider.statistics(), "svf": self._log.statistics()}
+
+    def wait_warm(self, seconds: float) -> bool:
+        """Wait until a machine waits in a pool, at most `seconds`; whether one does."""
+        return self._provider.wait_waiting(1, seconds)
 
     @property
     def network(self) -> Network:
