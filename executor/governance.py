@@ -113,11 +113,13 @@ class Governance:
         trail.policy_digest = decision.policy_digest
         answer = decision.to_json()
         expected = forecast(intent, self.history).to_json()
-        trail.emit("risk_event.ASSESSED", "cp15", {**answer["risk"], "forecast": expected})
-        trail.emit("intent_event.ARBITRATED", "cp16", {"verdict": decision.verdict, "reasons": list(decision.codes)})
-        trail.emit("policy_event.DECIDED", "cp16", {"input": recordable(document), "decision": answer})
-        kind = "APPROVED" if decision.allowed else "REJECTED"
-        trail.emit(f"intent_event.{kind}", "cp16", {"reasons": list(decision.codes)})
+        codes = list(decision.codes)
+        with trail.together():
+            trail.emit("risk_event.ASSESSED", "cp15", {**answer["risk"], "forecast": expected})
+            trail.emit("intent_event.ARBITRATED", "cp16", {"verdict": decision.verdict, "reasons": codes})
+            trail.emit("policy_event.DECIDED", "cp16", {"input": recordable(document), "decision": answer})
+            kind = "APPROVED" if decision.allowed else "REJECTED"
+            trail.emit(f"intent_event.{kind}", "cp16", {"reasons": codes})
         return decision
 
     def lease(self, request: Request, decision: Decision, trail: Trail) -> Granted:
@@ -127,9 +129,10 @@ class Governance:
             lease = self._issue(request, decision)
         self._under_way.add(lease.lease_id)
         trail.lease_id = lease.lease_id
-        trail.emit("lease_event.ISSUED", "cp20", {"expires_at": lease.expires_at, "digest": lease.digest()})
-        for cosigner in lease.cosigners:
-            trail.emit("lease_event.COSIGNED", cosigner.id, {"role": cosigner.role, "kid": cosigner.kid})
+        with trail.together():
+            trail.emit("lease_event.ISSUED", "cp20", {"expires_at": lease.expires_at, "digest": lease.digest()})
+            for cosigner in lease.cosigners:
+                trail.emit("lease_event.COSIGNED", cosigner.id, {"role": cosigner.role, "kid": cosigner.kid})
         for step in request.life.before_use:
             lease = self._befall(step, lease, trail)
         document = tampered(lease.to_json(), request.tamper)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from executor.ahead import Ahead
 from executor.api import Request
 from executor.budget import Budget
 from executor.channel.session import Denial
@@ -165,12 +166,14 @@ class Pipeline:
         with trail.stage("reserve"):
             reservation = self._budget.reserve(intent.requester, decision.obligations.atp_cost, self._clock.now_ns())
         try:
-            trail.emit("resource_event.RESERVED", "cp19", {"atp": reservation.atp, "memory_mb": limits.mem_quota_mb})
-            trail.emit("task_event.QUEUED", "cp20", {"priority": intent.priority.name})
-            if reason := self._turned_away(passage):
-                trail.emit("task_event.REJECTED", "cp20", {"reason": reason})
-                raise _EndError("refused", (reason,), "it was stopped before the task's turn came")
-            trail.emit("task_event.DISPATCHED", "cp20")
+            reserved = {"atp": reservation.atp, "memory_mb": limits.mem_quota_mb}
+            with trail.together():
+                trail.emit("resource_event.RESERVED", "cp19", reserved)
+                trail.emit("task_event.QUEUED", "cp20", {"priority": intent.priority.name})
+                if reason := self._turned_away(passage):
+                    trail.emit("task_event.REJECTED", "cp20", {"reason": reason})
+                    raise _EndError("refused", (reason,), "it was stopped before the task's turn came")
+                trail.emit("task_event.DISPATCHED", "cp20")
             self._acquire(passage, decision)
             if passage.machine is None:
                 raise BugError("dispatched without a machine")
@@ -224,7 +227,9 @@ class Pipeline:
         trail, request, machine = passage.trail, passage.request, passage.machine
         if machine is None:
             raise BugError("commands without a machine")
-        with trail.stage("prepare", "guest"):
+        # The pack is written while the guest makes the sandbox: neither needs the other.
+        pack = Ahead(lambda: self._runs.before(granted.lease_id, request.intent))
+        with trail.stage("prepare", "guest"), pack:
             refused = machine.session.prepare(
                 granted.lease_id,
                 capabilities=granted.capabilities,
@@ -241,7 +246,7 @@ class Pipeline:
                 if denial := machine.session.put_file(file):
                     raise self._denied(passage, denial)
         with trail.stage("rollback.pack"):
-            passage.pack = self._runs.before(granted.lease_id, request.intent)
+            passage.pack = pack.result()
             trail.emit("rollback_event.CREATED", "cp20", passage.pack.event_data())
         runner = CommandRunner(
             machine,
@@ -373,17 +378,19 @@ class Pipeline:
         if not reset:
             self._destroy(passage, machine)
         used = machine.network()
-        trail.emit(
-            "resource_event.RELEASED", "cp19", {"overlay_bytes": overlay_bytes, **({"network": used} if used else {})}
-        )
-        if passage.hold and passage.hold.fired:
-            trail.emit("vm_event.ZOMBIE", "cp20")
-        if reset:
-            trail.emit("vm_event.RESET", "cp20", {"uses": machine.uses})
-            if machine.recycled(lambda: trail.emit("vm_event.RECYCLED", "cp20")):
-                return
+        released = {"overlay_bytes": overlay_bytes, **({"network": used} if used else {})}
+        if not reset:
+            with trail.together():
+                trail.emit("resource_event.RELEASED", "cp19", released)
+                if passage.hold and passage.hold.fired:
+                    trail.emit("vm_event.ZOMBIE", "cp20")
+                trail.emit("vm_event.DESTROYED", "cp20")
+            return
+        trail.emit("resource_event.RELEASED", "cp19", released)
+        trail.emit("vm_event.RESET", "cp20", {"uses": machine.uses})
+        if not machine.recycled(lambda: trail.emit("vm_event.RECYCLED", "cp20")):
             self._destroy(passage, machine)
-        trail.emit("vm_event.DESTROYED", "cp20")
+            trail.emit("vm_event.DESTROYED", "cp20")
 
     def _reset(self, passage: _Passage, machine: Machine) -> bool:
         """Where machines are used again: wipe it. Never after a loss or a violation, nor a task that was weakened."""

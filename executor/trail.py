@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
 from executor.clock import Clock
 from executor.outcome import Stage
+from executor.svf.log import Emission
+
+if TYPE_CHECKING:
+    from executor.svf import Event
 
 DROPPED_BY_SABOTAGE: Final = "vm_event.ACQUIRED"
 """The event that the control `event_drop` leaves out, to prove that a missing event is noticed."""
@@ -32,8 +36,16 @@ class Recorder(Protocol):
         """Record one event durably; raises `AuditError`."""
 
 
+@runtime_checkable
+class BatchRecorder(Protocol):
+    """A recorder that writes several events at once."""
+
+    def emit_all(self, emissions: Sequence[Emission]) -> list[Event]:
+        """Record all of them durably, in this order; raises `AuditError`."""
+
+
 class Trail:
-    """Records events with the ids known so far. Every event is durable before `emit` returns."""
+    """Records events with the ids known so far. Every event is durable before `emit`, or `together`'s block, ends."""
 
     def __init__(
         self,
@@ -58,6 +70,7 @@ class Trail:
         self._clock = clock
         self._drop = drop
         self._told = told
+        self._kept: list[Emission] | None = None
 
     @property
     def recorder(self) -> Recorder:
@@ -68,19 +81,39 @@ class Trail:
         """Record `kind` by `actor`; raises `AuditError`, and then nothing else may happen."""
         if self._drop and kind == DROPPED_BY_SABOTAGE:
             return
-        event = self._log.emit(
-            kind,
-            actor,
-            intent_id=self.intent_id,
-            lease_id=self.lease_id,
-            task_id=self.task_id,
-            vm_id=self.vm_id,
-            engine=self.engine,
-            policy_digest=self.policy_digest,
-            data=data or {},
-        )
+        ids = {
+            "intent_id": self.intent_id,
+            "lease_id": self.lease_id,
+            "task_id": self.task_id,
+            "vm_id": self.vm_id,
+            "engine": self.engine,
+            "policy_digest": self.policy_digest,
+        }
+        if self._kept is not None:
+            self._kept.append(Emission(kind, actor, ids, data or {}))
+            return
+        self._recorded(self._log.emit(kind, actor, **ids, data=data or {}))
+
+    def _recorded(self, event: Event) -> None:
         self.events.append(event.to_json())
         self._told(self.events[-1])
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is emitted inside becomes durable at its end, by one sync, also when it fails.
+
+        For steps that only conclude: nothing may be done inside that the record has to be ahead of.
+        """
+        if self._kept is not None or not isinstance(self._log, BatchRecorder):
+            yield
+            return
+        self._kept = []
+        try:
+            yield
+        finally:
+            kept, self._kept = self._kept, None
+            for event in self._log.emit_all(kept) if kept else ():
+                self._recorded(event)
 
     @contextmanager
     def stage(self, name: str, side: Literal["host", "guest"] = "host") -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The one writer of an audit trail. An event is on the disk before `emit` returns.
+"""The one writer of an audit trail. An event is on the disk before `emit` returns, several before `emit_all` does.
 
 Threads that emit at the same time share one fsync. Each queues its event; the first becomes the leader, chains, writes
 and syncs all that is queued, and hands on to the next one in the queue. The main thread never leads: only there can a
@@ -24,9 +24,9 @@ import hashlib
 import os
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from executor.clock import parse_rfc3339, rfc3339
 from executor.errors import AuditError, DamagedAuditError, InvalidInputError, MisuseError
@@ -50,6 +50,16 @@ STEP: Final = 4 * 1024 * 1024
 NEW_WORK: Final = frozenset({"intent_event.SUBMITTED"})
 """Events that begin something; refused when the reserve is gone."""
 _SECOND: Final = 1_000_000_000
+
+
+class Emission(NamedTuple):
+    """An event as its emitter knows it."""
+
+    kind: str
+    actor: str
+    ids: Mapping[str, str]
+    """All six of them, empty where not known."""
+    data: Mapping[str, Any]
 
 
 class _Ticket:
@@ -149,7 +159,6 @@ class SvfLog:
 
         Raises `MisuseError` for an event that does not fit the catalogue, `AuditError` when it could not be recorded.
         """
-        known = event_type(kind)
         ids = {
             "intent_id": intent_id,
             "lease_id": lease_id,
@@ -158,26 +167,42 @@ class SvfLog:
             "engine": engine,
             "policy_digest": policy_digest,
         }
-        data = dict(data) if data else {}
-        _check(known, actor, ids, data)
-        made = draft(kind, actor, data=data, **ids)
-        ticket = _Ticket(made, self._clock.now_ns())
+        return self.emit_all([Emission(kind, actor, ids, data or {})])[0]
+
+    def emit_all(self, emissions: Sequence[Emission]) -> list[Event]:
+        """Record events that follow each other without anything in between: in this order, by one write and one sync.
+
+        All of them are durable when this returns. Raises as `emit`; then none of them counts as recorded.
+        """
+        tickets = []
+        for kind, actor, ids, data in emissions:
+            _check(event_type(kind), actor, ids, data)
+            tickets.append(_Ticket(draft(kind, actor, data=dict(data), **ids), self._clock.now_ns()))
+        first = tickets[0]
+        for ticket in tickets[1:]:
+            ticket.may_lead = False  # they are queued at once, so whoever takes the first takes all
         with self._mutex:
             self._check_open()
-            if kind in NEW_WORK:
+            if any(emission.kind in NEW_WORK for emission in emissions):
                 self._check_room()
-            self._queue.append(ticket)
+            self._queue += tickets
             if not self._busy:
-                self._busy = ticket.leads = ticket.may_lead
-                if not ticket.leads:
+                self._busy = first.leads = first.may_lead
+                if not first.leads:
                     self._wake.notify()
-        ticket.wait()
-        if ticket.leads:
-            self._lead(ticket)
-        if ticket.error is not None:
-            raise AuditError(str(ticket.error)) from ticket.error
-        seq, ts, prev, digest = ticket.placed
-        return Event(seq=seq, ts=ts, type=kind, actor=actor, data=data, prev=prev, hash=digest, **ids)
+        first.wait()
+        if first.leads:
+            self._lead(first)
+        for ticket in tickets[1:]:
+            ticket.wait()
+        if first.error is not None:
+            raise AuditError(str(first.error)) from first.error
+        return [
+            Event(seq=seq, ts=ts, type=kind, actor=actor, data=dict(data), prev=prev, hash=digest, **ids)
+            for (kind, actor, ids, data), (seq, ts, prev, digest) in zip(
+                emissions, (ticket.placed for ticket in tickets), strict=True
+            )
+        ]
 
     def ensure_room(self) -> None:
         """Raises `AuditError` when new work must not be accepted: asked before an intent is taken."""

@@ -1,0 +1,99 @@
+"""Several events at once: one sync, the same chain, all or none; what a drill drops stays dropped."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from executor.clock import SystemClock
+from executor.errors import AuditError, MisuseError
+from executor.svf import SvfLog, read, verify
+from executor.svf.log import Emission
+from executor.trail import Trail
+
+IDS = {"intent_id": "i", "lease_id": "", "task_id": "", "vm_id": "", "engine": "sim", "policy_digest": ""}
+KINDS = ("risk_event.ASSESSED", "intent_event.ARBITRATED", "policy_event.DECIDED", "intent_event.APPROVED")
+
+
+def log_in(folder: Path) -> SvfLog:
+    return SvfLog.open(folder / "trail", SystemClock())
+
+
+def test_events_in_a_block_share_one_sync_and_keep_their_order(tmp_path: Path) -> None:
+    """Four events, one commit; numbers, chain and what is told are as if each had come alone."""
+    told: list[str] = []
+    with log_in(tmp_path) as log:
+        trail = Trail(log, SystemClock(), "i", "sim", told=lambda event: told.append(event["type"]))
+        with trail.together():
+            for kind in KINDS:
+                trail.emit(kind, "cp16")
+            assert told == []
+        counts = log.statistics()
+    assert (counts["events"], counts["commits"]) == (4, 1)
+    assert [event["type"] for event in trail.events] == told == list(KINDS)
+    assert [event.to_json() for event in read(tmp_path / "trail")] == trail.events
+    verify(tmp_path / "trail", None)
+
+
+def test_a_block_that_fails_records_what_came_before(tmp_path: Path) -> None:
+    """What was emitted happened: an exception on the way out does not take it from the record."""
+    with log_in(tmp_path) as log:
+        trail = Trail(log, SystemClock(), "i", "sim")
+
+        def fail() -> None:
+            with trail.together():
+                trail.emit(KINDS[0], "cp15")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+    assert [event.type for event in read(tmp_path / "trail")] == [KINDS[0]]
+
+
+def test_one_event_that_does_not_fit_keeps_all_of_its_block_out(tmp_path: Path) -> None:
+    """Events of one call are recorded together or not at all."""
+    with log_in(tmp_path) as log:
+        with pytest.raises(MisuseError):
+            log.emit_all([Emission(KINDS[0], "cp15", IDS, {}), Emission("vm_event.READY", "cp20", IDS, {})])
+        assert log.statistics()["events"] == 0
+
+
+def test_blocks_and_single_events_of_many_threads_make_one_chain(tmp_path: Path) -> None:
+    """Blocks stay whole among each other, and nobody waits for ever."""
+
+    def block(number: int) -> None:
+        for _ in range(20):
+            log.emit_all([Emission(kind, "cp16", {**IDS, "intent_id": f"i{number}"}, {}) for kind in KINDS])
+
+    def single() -> None:
+        for _ in range(40):
+            log.emit("vm_event.READY", "cp20", vm_id="v")
+
+    with log_in(tmp_path) as log:
+        work: list[Any] = [threading.Thread(target=block, args=(number,)) for number in range(4)]
+        work += [threading.Thread(target=single) for _ in range(4)]
+        for thread in work:
+            thread.start()
+        for thread in work:
+            thread.join(60)
+            assert not thread.is_alive()
+    verify(tmp_path / "trail", None)
+    seen = [event for event in read(tmp_path / "trail") if event.intent_id]
+    assert len(seen) == 4 * 20 * 4
+    for at in range(0, len(seen), 4):
+        assert [event.type for event in seen[at : at + 4]] == list(KINDS)
+        assert len({event.intent_id for event in seen[at : at + 4]}) == 1
+        assert seen[at + 3].seq == seen[at].seq + 3
+
+
+def test_a_trail_that_cannot_be_written_says_so_for_the_whole_block(tmp_path: Path) -> None:
+    """A closed trail takes none of a block's events."""
+    log = log_in(tmp_path)
+    log.close()
+    trail = Trail(log, SystemClock(), "i", "sim")
+    with pytest.raises(AuditError), trail.together():
+        trail.emit(KINDS[0], "cp15")
+    assert trail.events == []
