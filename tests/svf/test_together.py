@@ -16,6 +16,7 @@ from executor.trail import Trail
 
 IDS = {"intent_id": "i", "lease_id": "", "task_id": "", "vm_id": "", "engine": "sim", "policy_digest": ""}
 KINDS = ("risk_event.ASSESSED", "intent_event.ARBITRATED", "policy_event.DECIDED", "intent_event.APPROVED")
+ACTORS = {kind: "cp15" if kind == "risk_event.ASSESSED" else "cp16" for kind in KINDS}
 
 
 def log_in(folder: Path) -> SvfLog:
@@ -29,7 +30,7 @@ def test_events_in_a_block_share_one_sync_and_keep_their_order(tmp_path: Path) -
         trail = Trail(log, SystemClock(), "i", "sim", told=lambda event: told.append(event["type"]))
         with trail.together():
             for kind in KINDS:
-                trail.emit(kind, "cp16")
+                trail.emit(kind, ACTORS[kind])
             assert told == []
         counts = log.statistics()
     assert (counts["events"], counts["commits"]) == (4, 1)
@@ -66,7 +67,7 @@ def test_blocks_and_single_events_of_many_threads_make_one_chain(tmp_path: Path)
 
     def block(number: int) -> None:
         for _ in range(20):
-            log.emit_all([Emission(kind, "cp16", {**IDS, "intent_id": f"i{number}"}, {}) for kind in KINDS])
+            log.emit_all([Emission(kind, ACTORS[kind], {**IDS, "intent_id": f"i{number}"}, {}) for kind in KINDS])
 
     def single() -> None:
         for _ in range(40):
