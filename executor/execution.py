@@ -29,7 +29,11 @@ OBEY_NS: Final = 700_000_000
 """How long the agent may take over a kill order before the machine is destroyed under it: with `LOOK_NS` before and the
 end of QEMU after, within 1 s in all."""
 MONITOR_NS: Final = 1_000_000_000
-"""One `resource_event.MONITORED` a second at most; the outcome keeps every sample."""
+"""One `resource_event.MONITORED` a second at most, by the host's clock: the guest's is not to be trusted with it."""
+SAMPLES: Final = 4096
+"""Samples kept of one command: at the agent's ten a second some seven minutes; a flood of them stays bounded."""
+THROTTLED_NS: Final = 1_000_000_000
+"""Once a command's output has been held back this long in all, the record says so."""
 
 STDOUT: Final = 1
 """`Output.stream` of standard output."""
@@ -84,6 +88,8 @@ class Watch:
     """Told about a sample once a second at most."""
     noticed: Callable[[Notice], None]
     """Told about every alert and breach, in the order in which they are to be recorded."""
+    throttled: Callable[[int], None] = lambda _held_ns: None
+    """Told once how long the guest has been held back, when that is long."""
     heard: Callable[[int, bytes], None] = lambda _stream, _data: None
     """Told what the command writes."""
     foreseen: Callable[[Command], Iterable[tuple[Quota, int, int]]] = lambda _command: ()
@@ -101,7 +107,9 @@ class Run:
     started_ns: int = 0
     first_output_ns: int = 0
     monitored_ns: int = 0
-    """Guest time of the last sample that was recorded."""
+    """When a sample was last recorded (monotonic)."""
+    held_ns: int = 0
+    """How long the channel had been held back before the command; -1 once it was told of."""
     written: int = 0
     """Bytes of output that have arrived; no more than the limit of them are kept."""
     host: HostUsage = field(default_factory=HostUsage)
@@ -137,6 +145,7 @@ class CommandRunner:
     def finish(self, task_id: str, command: Command, started_ns: int, run: Run) -> tuple[Ending, CommandResult]:
         """Follow a started command to its end. Raises `OutsideError` or `FrameViolationError`: the guest is lost."""
         run.started_ns = started_ns
+        run.held_ns = self._held_ns()
         for quota, used, limit in self._watch.foreseen(command):
             self._notice(run.monitor.foreseen(quota, used, limit))
         finished, killed_for = self._follow(task_id, run)
@@ -227,12 +236,21 @@ class CommandRunner:
         run.host = self._machine.usage()
         self._notice(run.monitor.elapsed(at_ms))
         self._notice(run.monitor.looked(run.host, at_ms))
+        held = self._held_ns()
+        if run.held_ns >= 0 and held - run.held_ns >= THROTTLED_NS:
+            self._watch.throttled(held - run.held_ns)
+            run.held_ns = -1
+
+    def _held_ns(self) -> int:
+        return self._machine.session.statistics().get("throttled_ns", 0)
 
     def _sampled(self, part: Sample, run: Run, order: str) -> None:
         sample = _sample(part) | _host_sample(run)
-        run.samples.append(sample)
-        if part.at_ns - run.monitored_ns >= MONITOR_NS:
-            run.monitored_ns = part.at_ns
+        if len(run.samples) < SAMPLES:
+            run.samples.append(sample)
+        now = self._clock.monotonic_ns()
+        if now - (run.monitored_ns or run.started_ns) >= MONITOR_NS:
+            run.monitored_ns = now
             if not order:
                 self._watch.monitored(sample)
         if not order:

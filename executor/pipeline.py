@@ -256,6 +256,7 @@ class Pipeline:
                 lambda: KILL_SWITCH if self._kill_order(passage) else self._governance.stop_reason(granted),
                 monitored=lambda sample: trail.emit("resource_event.MONITORED", "cp19", sample),
                 noticed=lambda notice: trail.emit(f"resource_event.{notice.kind}", "cp19", notice.data()),
+                throttled=lambda ns: trail.emit("channel_event.THROTTLED", "cp20", {"held_ms": ns // 1_000_000}),
                 heard=self._listener(passage),
             ),
             weaken=request.weaken,

@@ -4,7 +4,7 @@ The guest is the adversary here. Rules:
 
 1. no read without tokens (`ioguard.py`), so a flood blocks the guest and not the host;
 2. bytes are verified as frames before any parser sees them (`frame.py`);
-3. a payload must be one known message of `FromGuest`; anything else is a violation;
+3. a payload must be one known message of `FromGuest` within the bounds of `bounds.py`; anything else is a violation;
 4. a frame that was begun has to arrive within a deadline that its own length earns at the guarded rate;
 5. after the first violation the channel is closed and stays closed.
 """
@@ -16,11 +16,13 @@ import select
 import socket
 import time
 from collections import deque
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from executor.channel import bounds
 from executor.channel import channel_pb2 as pb
 from executor.channel.frame import FrameError, FrameParser, encode
 from executor.channel.ioguard import REFILL, IOGuard
@@ -38,6 +40,8 @@ HALF_FRAME_NS: Final = 5_000_000_000
 SEND_NS: Final = 10_000_000_000
 """A guest that takes nothing for this long is lost."""
 CONNECT_POLL_S: Final = 0.01
+UNGUARDED: Final = 2**40
+"""Bytes a second of a guard that holds nothing back."""
 
 
 class ChannelTimeoutError(GuestLostError):
@@ -88,6 +92,17 @@ class GuestChannel:
             except OSError as error:
                 sock.close()
                 raise OutsideError(f"cannot connect to {path}: {error.strerror}") from None
+
+    @property
+    def checked(self) -> bool:
+        """Whether what the guest says is held to the protocol; always, but in a drill."""
+        return self._parser.checked
+
+    def weaken(self, controls: Collection[str]) -> None:
+        """Take `ioguard` or `channel_check` away: a drill's positive control."""
+        self._parser.checked = "channel_check" not in controls
+        if "ioguard" in controls:
+            self._guard = IOGuard(self._clock.monotonic_ns(), refill=UNGUARDED, burst=UNGUARDED)
 
     def send(self, message: pb.ToGuest) -> None:
         """Send one message; raises `GuestLostError` when the guest is gone or takes nothing for 10 s."""
@@ -167,7 +182,9 @@ class GuestChannel:
         begun = self._parser.pending > 0
         try:
             for frame in self._parser.feed(data):
-                self._inbox.append(self._parse(frame.payload))
+                message = self._parse(frame.payload) if self._parser.checked else _believed(frame.payload)
+                if message is not None:
+                    self._inbox.append(message)
                 begun = False
         except FrameError as error:
             self.close()
@@ -185,13 +202,17 @@ class GuestChannel:
         if message.WhichOneof("body") is None:
             self.close()
             raise FrameViolationError("unknown_message", "guest channel: a message of no known kind")
+        if text := bounds.fault(message):
+            self.close()
+            raise FrameViolationError("bad_value", f"guest channel: {text}")
         return message
 
     def _earned_ns(self) -> int:
         return self._half_frame_ns + self._parser.expected * 1_000_000_000 // REFILL
 
     def _check_half_frame(self) -> None:
-        if self._parser.pending and self._clock.monotonic_ns() - self._begun_ns > self._earned_ns():
+        late = self._clock.monotonic_ns() - self._begun_ns > self._earned_ns()
+        if self._parser.pending and late and self._parser.checked:
             self.close()
             raise FrameViolationError(
                 "half_frame", f"guest channel: {self._parser.pending} bytes of a frame, then silence"
@@ -199,7 +220,8 @@ class GuestChannel:
 
     def _await_bytes(self, deadline_ns: int) -> None:
         """Wait for bytes, at most until a begun frame is overdue."""
-        half = self._begun_ns + self._earned_ns() + 1 if self._parser.pending else deadline_ns
+        begun = self._parser.pending and self._parser.checked
+        half = self._begun_ns + self._earned_ns() + 1 if begun else deadline_ns
         self._wait(select.POLLIN, min(deadline_ns, half), "the guest says nothing")
 
     def _hold_back(self, deadline_ns: int) -> None:
@@ -225,3 +247,13 @@ class GuestChannel:
         if self._closed:
             raise GuestLostError("the guest's channel is closed")
         return self._sock.fileno()
+
+
+def _believed(payload: bytes) -> pb.FromGuest | None:
+    """What a channel without checks makes of a payload: a message, or nothing."""
+    message = pb.FromGuest()
+    try:
+        message.ParseFromString(payload)
+    except DecodeError:
+        return None
+    return message if message.WhichOneof("body") else None

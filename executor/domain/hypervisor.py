@@ -6,6 +6,7 @@ One embed root a process is libvirt's rule, so a process has at most one `Hyperv
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -30,6 +31,11 @@ FORGET_S: Final = 3.0
 QEMU_USER: Final = "libvirt-qemu"
 """Debian's account for QEMU; libvirt's QEMU driver refuses to start without it."""
 
+MAX_FILES: Final = 127
+"""Open files of one QEMU; libvirt grants one more than it is told."""
+MAX_PROCESSES: Final = 4096
+"""Processes and threads of QEMU's account: up to 70 threads a machine."""
+
 _QEMU_CONF: Final = """\
 # Written by Cordon for its own embedded libvirt; not a system file.
 stdio_handler = "file"           # no virtlogd here
@@ -41,6 +47,9 @@ cgroup_controllers = [ ]         # cgroups are the executor's own (executor/doma
 security_default_confined = 0
 seccomp_sandbox = 1              # -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
 max_core = 0                     # a core file of QEMU is a copy of the guest's memory
+max_files = {files}               # some thirty are open
+max_processes = {processes}           # of QEMU's account in all: threads, since it may not spawn
+cgroup_device_acl = [ "/dev/null", "/dev/full", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/kvm" ]
 """
 
 _loop_lock = threading.Lock()
@@ -89,7 +98,7 @@ class Hypervisor:
         """
         (root / "etc").mkdir(parents=True, mode=0o711, exist_ok=True)
         privileged = os.geteuid() == 0
-        conf = _QEMU_CONF.format(user=QEMU_USER, group=QEMU_USER)
+        conf = _QEMU_CONF.format(user=QEMU_USER, group=QEMU_USER, files=MAX_FILES, processes=MAX_PROCESSES)
         if not privileged:
             conf = "\n".join(line for line in conf.splitlines() if not line.startswith(("user", "group", "dynamic")))
         (root / "etc" / "qemu.conf").write_text(conf)
@@ -177,6 +186,17 @@ class Hypervisor:
             domain.save(str(path))
         except libvirt.libvirtError as error:
             raise HypervisorError(f"libvirt cannot save a machine: {error.get_error_message()}") from None
+
+    def device_tree(self, domain: libvirt.virDomain) -> str:
+        """QEMU's own list of its devices, as its monitor prints it. Raises `HypervisorError`."""
+        import libvirt_qemu  # noqa: PLC0415 - for drills only
+
+        ask = '{"execute": "human-monitor-command", "arguments": {"command-line": "info qtree"}}'
+        try:
+            answer: str = libvirt_qemu.qemuMonitorCommand(domain, ask, 0)
+        except libvirt.libvirtError as error:
+            raise HypervisorError(f"QEMU does not tell its devices: {error.get_error_message()}") from None
+        return str(json.loads(answer)["return"])
 
     def look(self, domain: libvirt.virDomain) -> tuple[str, int]:
         """A live domain's XML and the CPU time it has used, in nanoseconds. Raises `HypervisorError`."""

@@ -13,9 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
-
-import libvirt
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from executor.channel.channel_pb2 import Ready
 from executor.channel.host import GuestChannel
@@ -23,6 +21,7 @@ from executor.channel.session import GuestSession
 from executor.clock import Clock
 from executor.domain.artifacts import Artifacts
 from executor.domain.hypervisor import Hypervisor
+from executor.domain.limits import limit
 from executor.domain.usage import usage_of
 from executor.domain.xml import DomainSpec, domain_xml
 from executor.errors import GuestLostError
@@ -30,6 +29,9 @@ from executor.image.gold import TCG_CMDLINE
 from executor.network import Card, Endpoint, Network
 from executor.quota import HostUsage, VmBounds
 from executor.weaken import GUEST_CONTROLS
+
+if TYPE_CHECKING:
+    import libvirt  # the module beside this one decides when it is loaded: it reads its environment then
 
 VmEngine = Literal["kvm", "tcg"]
 
@@ -59,6 +61,19 @@ class VmSettings:
     card: bool = False
     """A network card, which leads nowhere until `Vm.admit`."""
     debug_console: bool = False
+    surplus: bool = False
+    """For drills: with devices that nobody granted, and an agent disk of its own that may be written."""
+    exposed: bool = False
+    """For drills: QEMU runs as root, with root's capabilities and without limits of its own."""
+
+
+def machine_xml(settings: VmSettings) -> str:
+    """The machine that `settings` ask for, whatever its name and files: a saved one of another kind is not restored."""
+    nowhere = Path("/")
+    names = {"name": "", "uuid": "", "cmdline": "", "console": None, "qemu_user": ""}
+    files = dict.fromkeys(("overlay", "gold", "agent_disk", "kernel", "initrd", "channel"), nowhere)
+    spec = DomainSpec(engine=settings.engine, memory_mb=settings.memory_mb, **names, **files)  # type: ignore[arg-type] # each fits its field
+    return domain_xml(spec)
 
 
 class Source(Protocol):
@@ -113,6 +128,7 @@ class Vm:
         self._clock = clock
         self._on_destroyed = on_destroyed
         self._folder = ground.run / self.name
+        self._owner = None if settings.exposed else ground.owner
         self._lock = threading.Lock()
         self._destroyed = False
         self._session: GuestSession | None = None
@@ -131,6 +147,8 @@ class Vm:
             self._domain = self._network.in_void(lambda: self._begin(source, ground.run))
             if self.card:
                 self._network.plug(self.card)
+            if not settings.exposed:
+                self.limit()
         except BaseException:
             self.destroy()
             raise
@@ -155,11 +173,17 @@ class Vm:
         overlay = self._folder / "overlay.qcow2"
         shutil.copyfile(template, overlay)
         overlay.chmod(0o600)
+        agent_disk = artifacts.agent_disk
+        if self.settings.surplus:
+            agent_disk = self._folder / "agent.iso"
+            shutil.copyfile(artifacts.agent_disk, agent_disk)
+            agent_disk.chmod(0o600)
         console = self._folder / "console.log" if self.settings.debug_console else None
         if console:
             console.touch(0o600)
         if owner:
-            for path in filter(None, (overlay, console)):
+            copies = (agent_disk,) if self.settings.surplus else ()
+            for path in filter(None, (overlay, console, *copies)):
                 os.chown(path, *owner)
         return DomainSpec(
             name=self.name,
@@ -168,13 +192,15 @@ class Vm:
             memory_mb=self.settings.memory_mb,
             overlay=overlay,
             gold=artifacts.gold,
-            agent_disk=artifacts.agent_disk,
+            agent_disk=agent_disk,
             kernel=artifacts.kernel,
             initrd=artifacts.initrd,
             cmdline=" ".join(_cmdline(artifacts, self.settings)),
             channel=self._folder / "agent.sock",
             console=console,
             qemu_user=f"+{owner[0]}:+{owner[1]}" if owner else "",
+            surplus=self.settings.surplus,
+            exposed=self.settings.exposed,
             tap=self.card.tap if self.card else "",
             mac=self.card.mac if self.card else "",
         )
@@ -238,6 +264,20 @@ class Vm:
         states = [node.get("state") for node in ET.fromstring(xml).iterfind("devices/channel/target")]  # noqa: S314 - libvirt's own
         return states == ["connected"], cpu_ns
 
+    def device_tree(self) -> str:
+        """QEMU's own list of its devices."""
+        return self._hypervisor.device_tree(self._live())
+
+    def limit(self) -> None:
+        """Bound what QEMU may take of the host; `confinement.yaml` has the figures."""
+        if pid := self.pid:
+            limit(pid, self.settings.memory_mb, self._owner)
+
+    @property
+    def spec(self) -> DomainSpec:
+        """What the machine was made from."""
+        return self._spec
+
     def save(self, path: Path) -> None:
         """Write the VM's memory and devices to `path`; the VM is gone afterwards."""
         self._hypervisor.save(self._live(), path)
@@ -267,7 +307,9 @@ class Vm:
 
     def acquire(self, weaken: Iterable[str] = ()) -> Ready:
         """Give the VM its identity, fresh entropy and the time; only the guest's own controls reach it."""
-        self.ready = self.session.configure(self.name, weaken=[name for name in weaken if name in GUEST_CONTROLS])
+        names = frozenset(weaken)
+        self.ready = self.session.configure(self.name, weaken=sorted(names & GUEST_CONTROLS.keys()))
+        self.session.weaken(names)
         self.uses += 1
         return self.ready
 

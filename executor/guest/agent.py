@@ -36,6 +36,8 @@ CONTROLS: Final = frozenset(
 )
 """The names `Configure.weaken` may hold; the host's list is executor/weaken.py, and a test compares the two."""
 MIB: Final = 1024 * 1024
+MAX_SAID: Final = 2000
+"""Characters of a text for a person: the host refuses longer ones."""
 _ALLOWED: Final[Mapping[str, frozenset[State]]] = {
     "configure": frozenset({"NEW", "CONFIGURED"}),
     "prepare": frozenset({"CONFIGURED"}),
@@ -138,7 +140,8 @@ class Agent:
         self._port.send(pb.FromGuest(prepared=pb.Prepared(lease_id=message.lease_id)))
 
     def _deny(self, task_id: str, error: DeniedError) -> None:
-        self._port.send(pb.FromGuest(denied=pb.Denied(task_id=task_id, code=error.code, message=str(error))))
+        denied = pb.Denied(task_id=task_id[:MAX_SAID], code=error.code, message=str(error)[:MAX_SAID])
+        self._port.send(pb.FromGuest(denied=denied))
 
     @property
     def _prepared(self) -> Sandbox:
@@ -182,6 +185,8 @@ class Agent:
             sandbox.container.send(request)
         self.state = "RUNNING"
         self._port.send(pb.FromGuest(started=pb.Started(task_id=message.task_id, pid=process.pid)))
+        if message.compromised:
+            process.inside(self._port, message.task_id)
 
     def _take_over(self, argv: list[bytes]) -> Any:
         """Run `argv` as after a taken-over agent; raises `DeniedError` in an ordinary VM."""
@@ -189,7 +194,7 @@ class Agent:
             raise DeniedError("guest.compromised_not_enabled", "this VM was not weakened for it")
         from executor.guest import compromised  # noqa: PLC0415 - drills only
 
-        return compromised.Process(argv)
+        return compromised.Process(argv, self._prepared.workspace)
 
     def finish(self) -> None:
         """The running command has ended or must: say how, and make ready for the next."""

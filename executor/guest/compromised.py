@@ -1,6 +1,8 @@
 """For drills only: a command run outside every sandbox as the guest's root, as after a taken-over agent.
 
-Only when `Configure.weaken` names compromised_agent; the VM itself is then all that holds.
+Only when `Configure.weaken` names compromised_agent; the VM itself is then all that holds. Paths in the workspace are
+found in its real place. A command that names `INSIDE` is executed within the agent's own process, its port in hand:
+then machine and channel are all that hold.
 """
 
 from __future__ import annotations
@@ -11,13 +13,28 @@ from typing import Final
 
 from executor.guest import kernel
 from executor.guest.cgroup import Group
+from executor.guest.port import Port
+from executor.guest.scope import WORKSPACE
+from executor.guest.workspace import Workspace
+
+INSIDE: Final = f"{WORKSPACE}/agent.py".encode()
+"""The first argument of a command that is run inside the agent."""
+_STARTED_S: Final = 10.0
 
 
 class Process:
     """A running command; looks to `Task` like a container."""
 
-    def __init__(self, argv: list[bytes]) -> None:
+    def __init__(self, argv: list[bytes], workspace: Workspace) -> None:
         """Start it."""
+        self._inside: Final = argv[2:] if argv[1:2] == [INSIDE] else None
+        self._workspace: Final = workspace.path
+        here = f"{WORKSPACE}/".encode()
+        argv = [
+            f"{workspace.path}/".encode() + word.removeprefix(here) if word.startswith(here) else word for word in argv
+        ]
+        if self._inside is not None:
+            argv = [b"sleep", b"infinity"]  # what the task's bookkeeping holds on to
         self.group: Final = Group("compromised")
         os.makedirs(self.group.path, exist_ok=True)  # noqa: PTH103 - pathlib costs 60 ms of boot
         self.stdout, out = os.pipe2(os.O_CLOEXEC)
@@ -50,6 +67,15 @@ class Process:
     def wait_status(self) -> int | None:
         """The command's wait status."""
         return self._status
+
+    def inside(self, port: Port, task_id: str) -> None:
+        """Run `INSIDE` here and now, if that is the command: `port`, `task_id` and `argv` are its names."""
+        if self._inside is None:
+            return
+        port.flush_for(_STARTED_S)
+        with open(f"{self._workspace}/agent.py", encoding="utf-8") as source:  # noqa: PTH123 - pathlib costs 60 ms of boot
+            code = compile(source.read(), "agent.py", "exec")
+        exec(code, {"port": port, "task_id": task_id, "argv": [word.decode() for word in self._inside]})  # noqa: S102 - what this is for
 
     def end(self) -> None:
         """Kill what is left of it."""

@@ -19,7 +19,7 @@ from typing import Final
 
 from executor.clock import Clock
 from executor.domain.host import VmHost
-from executor.domain.vm import Vm, VmSettings
+from executor.domain.vm import Vm, VmSettings, machine_xml
 from executor.errors import GuestLostError, HypervisorError
 from executor.network import Card
 from executor.pool.save_image import TEXT_AT, card_bytes, places_of, renamed, text_length
@@ -86,6 +86,7 @@ def _key(host: VmHost, settings: VmSettings) -> str:
         host.artifacts.gold_digest,
         host.artifacts.agent_digest,
         repr(settings),
+        machine_xml(settings),
         repr(sorted(host.hypervisor.versions().items())),
         cpu if settings.engine == "kvm" else "",
     ]

@@ -13,6 +13,7 @@ import contextlib
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from executor.clock import Clock
@@ -29,6 +30,8 @@ from executor.pool.machine import VmMachine
 from executor.pool.plan import PoolPlan, Supply, wanted_clones
 from executor.trail import Recorder
 
+UNCLONED: Final = frozenset({"device_allowlist", "qemu_confinement"})
+"""Controls whose absence changes the machine itself."""
 RETRY_S: Final = 5.0
 """After a clone failed: long enough not to spin, short enough to heal while somebody waits."""
 LOOK_S: Final = 10.0
@@ -107,6 +110,8 @@ class WarmProvider:
         """A machine for one task. Raises `HypervisorError` or `GuestLostError`, leaving nothing."""
         settings = self._settings(profile, weaken)
         self._count("acquired")
+        if weaken & UNCLONED:
+            return self._boot_weakened(settings, weaken, profile.reach)
         for left in reversed(range(TRIES)):
             vm, boot_ns = self._take(settings, fresh=bool(weaken - {RESET}))
             try:
@@ -157,6 +162,21 @@ class WarmProvider:
             card=profile.egress or OPEN_CARD in weaken,
             debug_console=self._debug_console,
         )
+
+    def _boot_weakened(self, settings: VmSettings, weaken: frozenset[str], reach: tuple[Endpoint, ...]) -> VmMachine:
+        """A machine that only drills ask for: booted for it, since some of its devices cannot be saved."""
+        surplus, exposed = "device_allowlist" in weaken, "qemu_confinement" in weaken
+        begun = self._clock.monotonic_ns()
+        vm = self._host.create(replace(settings, surplus=surplus, exposed=exposed))
+        try:
+            vm.admit(reach, weaken)
+            vm.start()
+            took = self._clock.monotonic_ns() - begun
+            ready = vm.acquire(weaken)
+        except BaseException:
+            vm.destroy()
+            raise
+        return VmMachine(vm, Boot(took, ready.kernel, ready.agent_digest))
 
     def _idle(self) -> int:
         return sum(len(waiting) for waiting in self._ready.values())

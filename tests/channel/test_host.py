@@ -167,7 +167,7 @@ def test_an_answer_out_of_turn_is_a_violation(ends: tuple[GuestChannel, socket.s
 def test_a_fault_from_the_agent_loses_the_guest(ends: tuple[GuestChannel, socket.socket]) -> None:
     """An agent that gives up is believed; its words are bounded."""
     channel, guest = ends
-    fault = pb.FromGuest(fault=pb.Fault(code="x", message="y" * 10_000))
+    fault = pb.FromGuest(fault=pb.Fault(code="guest.x", message="y" * 4000))
     guest.sendall(encode(1, fault.SerializeToString()))
     with pytest.raises(GuestLostError) as caught:
         GuestSession(channel, CLOCK).ping(1)

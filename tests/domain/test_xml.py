@@ -72,6 +72,36 @@ def test_kvm_guests_get_no_kvm_of_their_own() -> None:
     assert (tree.get("type"), off) == ("kvm", {"arch-capabilities", "vmx", "svm"})
 
 
+def test_an_emulated_guest_has_no_svm() -> None:
+    """TCG emulates AMD's virtualisation; a task gets none."""
+    tree = ET.fromstring(domain_xml(SPEC))  # noqa: S314 - our own XML
+    assert [node.get("name") for node in tree.iterfind("cpu/feature[@policy='disable']")] == ["svm"]
+
+
+def arguments(spec: DomainSpec) -> list[str | None]:
+    parent = ET.fromstring(domain_xml(spec)).find("{http://libvirt.org/schemas/domain/qemu/1.0}commandline")  # noqa: S314
+    assert parent is not None
+    return [node.get("value") for node in parent]
+
+
+def test_what_the_board_can_do_without_is_off() -> None:
+    """SATA, SMBus, keyboard controller, HPET and VMware's port are left out; nothing else is said past libvirt."""
+    tree = ET.fromstring(domain_xml(SPEC))  # noqa: S314 - our own XML
+    assert arguments(SPEC) == ["-machine", "sata=off,smbus=off,i8042=off"]
+    assert [node.get("state") for node in tree.iterfind("features/vmport")] == ["off"]
+    assert [(node.get("name"), node.get("present")) for node in tree.iterfind("clock/timer")] == [("hpet", "no")]
+
+
+def test_a_drill_may_have_what_is_never_there() -> None:
+    """Surplus devices and a writable agent disk, or QEMU as root: only on request."""
+    surplus = ET.fromstring(domain_xml(replace(SPEC, surplus=True)))  # noqa: S314 - our own XML
+    assert arguments(replace(SPEC, surplus=True))[2::2] == ["-device"] * 12 + ["-chardev", "-mon"]
+    assert surplus.find("devices/disk/readonly") is None
+    exposed = ET.fromstring(domain_xml(replace(SPEC, exposed=True)))  # noqa: S314 - our own XML
+    assert [node.text for node in exposed.iterfind("seclabel/label")] == ["+0:+0"]
+    assert arguments(replace(SPEC, exposed=True)) == arguments(SPEC)
+
+
 def test_names_with_markup_cannot_leave_their_place() -> None:
     """Text is escaped: a path cannot add a device."""
     assert devices(replace(SPEC, overlay=Path('/r/"/><interface/><x y="'))) == DEVICES
