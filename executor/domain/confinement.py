@@ -171,8 +171,10 @@ def _descriptors(process: Path) -> Iterator[tuple[str, str]]:
 
 
 def _unix_sockets(process: Path) -> dict[str, str]:
+    """Inode -> where it is bound. A connection is listed where it came from: in our network, not in QEMU's void."""
     found = {}
-    for line in (process / "net" / "unix").read_text("utf-8", "replace").splitlines()[1:]:
+    tables = [(owner / "net" / "unix").read_text("utf-8", "replace") for owner in (process, Path("/proc/self"))]
+    for line in (line for table in tables for line in table.splitlines()[1:]):
         fields = line.split(maxsplit=7)
         path = re.sub(r"/domain-\d+-", "/domain-N-", fields[7]) if len(fields) > 7 else "without a name"
         found[fields[6]] = f"unix {path}"

@@ -40,7 +40,7 @@ def _looked(stage: Stage) -> dict[str, Any]:
     from executor.domain.rundir import process_root  # noqa: PLC0415 - as above
 
     machine: VmMachine = stage.machine()
-    booted = machine.boot.boot_ns > 0
+    booted = machine.vm.settings.surplus or machine.vm.settings.exposed
     wanted = confinement.expected(machine.vm, run=process_root(runtime_dir()), booted=booted)
     found = confinement.differences(wanted, confinement.observed(machine.vm))
     machine.session.ping(7)
