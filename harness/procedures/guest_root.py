@@ -1,7 +1,7 @@
 """Class V from inside: guest root after a taken-over agent, and what it can do to the machine it is in.
 
 The agent is compromised on purpose: the program runs as the guest's root, outside every sandbox. What still holds is
-the guest kernel's own lockdown, and behind it the machine: its devices, its read-only disk, the gold image below its own.
+the guest kernel's own lockdown, and behind it the machine: its devices, its read-only disk, the gold image below that.
 """
 
 from __future__ import annotations
