@@ -114,7 +114,7 @@ def record(tasks: int, keep: Path | None = None) -> tuple[Recorded, str]:
             executor.close()
         found = read(state / "logs" / "svf_audit")
         if keep:
-            shutil.copytree(state / "logs" / "svf_audit", keep)
+            shutil.copytree(state / "logs" / "svf_audit", keep, dirs_exist_ok=True)
     # Intents of the warm-up come first; times count from the load's own first arrival.
     own = found.passages[WARM_UP:]
     begun = own[0].arrived_s

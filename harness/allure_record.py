@@ -15,10 +15,11 @@ from allure_commons.types import AttachmentType
 
 from executor.outcome import Outcome
 from harness import plot
+from harness.drill import AnyDrill
 from harness.escape import guest_text, visible
 from harness.judge import Judgement
 from harness.runs import Role, Run
-from harness.scenario import Drill, Scenario
+from harness.scenario import Scenario
 from harness.story import story
 
 _DYNAMIC: Final[Any] = allure.dynamic  # the package has no annotations
@@ -32,7 +33,7 @@ ROLES: Final[dict[Role, str]] = {
 """What each run is to the reader."""
 
 
-def describe(scenario: Drill) -> None:
+def describe(scenario: AnyDrill) -> None:
     """Title, labels and the one parameter that keeps the history of scenarios apart."""
     _DYNAMIC.title(scenario.title)
     _DYNAMIC.description(scenario.description)

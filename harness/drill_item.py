@@ -12,10 +12,10 @@ import pytest
 
 from executor.errors import OutsideError
 from harness import allure_record
+from harness.drill import AnyDrill
 from harness.drill_session import DrillSession
 from harness.judge import Judgement
 from harness.records import Record
-from harness.scenario import Drill
 
 SESSION: Final = pytest.StashKey[DrillSession]()
 RECORD: Final = pytest.StashKey[Record]()
@@ -28,9 +28,9 @@ class RedError(AssertionError):
 class DrillItem(pytest.Item):
     """One drill: attempt, positive control and harmless twin, judged together."""
 
-    def __init__(self, *, drill: Drill, **arguments: Any) -> None:
+    def __init__(self, *, drill: AnyDrill, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.drill: Final = drill
+        self.drill: Final[AnyDrill] = drill
         for name in marks_of(drill):
             self.add_marker(name)
         if drill.breakout:
@@ -73,7 +73,7 @@ class DrillItem(pytest.Item):
         return self.path, self.drill.place.line - 1, f"{self.name} ({self.drill.title})"
 
 
-def marks_of(drill: Drill) -> tuple[str, ...]:
+def marks_of(drill: AnyDrill) -> tuple[str, ...]:
     """The markers of a drill: its plan, its tags, and for an attempt `breakout` and its class."""
     attempt = ("breakout", f"class_{drill.breakout.class_.lower()}") if drill.breakout else ()
     return (f"plan_{drill.plan.lower()}", *drill.tags, *attempt)

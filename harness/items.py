@@ -19,6 +19,8 @@ from harness.judge import Judgement, judge
 from harness.procedure_item import ProcedureItem
 from harness.runs import Plan, Run, own_part, perform, plans
 from harness.scenario import Scenario, parse_file
+from harness.simulate import study
+from harness.simulate.study_item import StudyItem
 
 __all__ = ["IDS", "RECORD", "SESSION", "DrillItem", "RedError", "ScenarioFile", "ScenarioItem"]
 
@@ -34,7 +36,8 @@ class ScenarioFile(pytest.File):
         taken = self.config.stash[IDS]
         drills = parse_file(self.path, name=name)
         problems = []
-        for drill in drills:
+        found = study.parse_file(self.path, name=name)
+        for drill in (*drills, *found):
             first = taken.setdefault(drill.id, drill.place)
             if first != drill.place:
                 problems.append(Problem(drill.place, "id", f"{drill.id} is taken; first at {first}"))
@@ -43,6 +46,8 @@ class ScenarioFile(pytest.File):
         for drill in drills:
             kind = ScenarioItem if isinstance(drill, Scenario) else ProcedureItem
             yield kind.from_parent(self, name=drill.id, drill=drill)
+        for one in found:
+            yield StudyItem.from_parent(self, name=one.id, drill=one)
 
     def repr_failure(  # type: ignore[override] # as pytest.Collector itself narrows it
         self, excinfo: pytest.ExceptionInfo[BaseException]

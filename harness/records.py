@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from harness import coverage, trail
 from harness.coverage import Covered
+from harness.drill import AnyDrill
 from harness.errors import ReportError
 from harness.judge import Judgement, is_host_weakened
 from harness.runs import Run
-from harness.scenario import Drill, Scenario
+from harness.scenario import Scenario
 
 Record = dict[str, Any]
 """JSON-like; see `of`."""
@@ -42,7 +43,7 @@ def of(
 
 
 def about(
-    drill: Drill,
+    drill: AnyDrill,
     judgement: Judgement,
     runs: list[Record],
     *,

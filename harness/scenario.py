@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harness.procedure import Procedure
 
 SCHEMA: Final = "cordon.scenario/1"
+STUDY: Final = "cordon.study/1"
 MAX_SOURCE: Final = 1024 * 1024
 """Bytes of a `source` file: probes are small."""
 
@@ -136,6 +137,8 @@ def _parse_any(document: Document, lines: list[str], folder: Path) -> Sequence[D
     from harness import breakouts, procedure  # noqa: PLC0415 - they are made of the values defined here
 
     schema = document.value.get("schema") if isinstance(document.value, dict) else None
+    if schema == STUDY:
+        return ()  # it needs no machine and asks for nothing: harness/simulate/study.py
     if schema == batch.SCHEMA:
         return breakouts.parse(document, lines, folder)
     if schema == procedure.SCHEMA:

@@ -45,6 +45,14 @@ trail) is a `cordon.procedure/1` document: it names a procedure of the harness, 
 control with something taken away, and as a harmless twin. `cordon schema procedure` prints its schema.
 """
 
+_STUDIES: Final = """\
+## Studies
+
+What a load does to everybody (a thought loop, lost hosts, a SCRAM in a storm) is a `cordon.study/1` document: a load in
+virtual time, claims about its figures, and changes under which the claims must fail. It needs no machine and runs on
+every engine. [Plan capacity](guides/capacity.md) shows loads and figures.
+"""
+
 
 def render() -> str:
     """The whole document."""
@@ -55,6 +63,7 @@ def render() -> str:
     parts += ["## Trails\n", _trails(), "", "## Rulings\n", _rulings(), ""]
     parts += [_PROCEDURES, "\n".join(_fields(schema.load(schema.PROCEDURE), "")), ""]
     parts += ["The procedures there are:\n", "\n".join(map(_procedure, procedures.names())), ""]
+    parts += [_STUDIES, "\n".join(_fields(schema.load(schema.STUDY), "")), ""]
     return "\n".join(parts)
 
 

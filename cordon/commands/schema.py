@@ -12,7 +12,9 @@ from executor.errors import OutsideError
 from executor.policy import default_policies_dir
 from harness import schema as scenario_schema
 
-HELP: Final = "print a published JSON Schema: of scenarios, batches, procedures, loads, the policy's input, leases"
+HELP: Final = (
+    "print a published JSON Schema: scenarios, batches, procedures, loads, studies, policy input, leases"
+)
 
 
 def _input() -> str:
@@ -34,6 +36,7 @@ _SCHEMAS: Final[dict[str, Callable[[], str]]] = {
     "input": _input,
     "lease": _lease,
     "load": lambda: scenario_schema.text(scenario_schema.LOAD),
+    "study": lambda: scenario_schema.text(scenario_schema.STUDY),
 }
 
 

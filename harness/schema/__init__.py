@@ -14,6 +14,8 @@ PROCEDURE: Final = "procedure.schema.json"
 """Drills that are no single request; it refers to the scenarios' as well."""
 LOAD: Final = "load.schema.json"
 """Loads for `cordon simulate`."""
+STUDY: Final = "study.schema.json"
+"""Loads with what must come of them."""
 
 
 def text(name: str = SCENARIO) -> str:

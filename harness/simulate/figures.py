@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -52,6 +53,7 @@ def figures(load: Load, measures: Measures) -> dict[str, Any]:
         },
         "utilisation": _share(measures.busy_s, measures.worker_s),
         "requesters": {name: _party(party) for name, party in sorted(measures.parties.items())},
+        "sources": {name: _source(arrived, ends) for name, (arrived, ends) in measures.sources.items()},
         "scrams": [_scram(stop) for stop in measures.scrams],
         "hosts_lost": measures.lost_hosts,
     }
@@ -67,20 +69,30 @@ def spread(values: array[float]) -> dict[str, float | int]:
 
 
 def lookup(found: Mapping[str, Any], path: str) -> float:
-    """The figure at a dotted path, for example `wait_s.HIGH.p95`; raises `KeyError` with the names that are there."""
+    """The figure at a dotted path, for example `wait_s.HIGH.p95`; raises `KeyError` with the names that are there.
+
+    A name may hold dots itself, as codes do: `denied.atp.nap`. Places of a list count from 0.
+    """
     value: Any = found
+    left = path.split(".")
     passed: list[str] = []
-    for name in path.split("."):
-        names = dict(enumerate(value)) if isinstance(value, list) else value
-        key = int(name) if isinstance(value, list) and name.isdecimal() else name
-        if not isinstance(names, Mapping) or key not in names:
-            known = ", ".join(map(str, names)) if isinstance(names, Mapping) else "nothing"
-            raise KeyError(f"{'.'.join(passed) or 'the result'} has no {name}; there are {known}")
-        value = names[key]
+    while left:
+        names: Mapping[str, Any] = {str(place): one for place, one in enumerate(value)} if _listed(value) else value
+        whole = ".".join(left)
+        if not isinstance(names, Mapping) or (left[0] not in names and whole not in names):
+            known = ", ".join(names) if isinstance(names, Mapping) else ""
+            raise KeyError(f"{'.'.join(passed) or 'the result'} has no {whole}; there are {known or 'none'}")
+        name = left[0] if left[0] in names else whole
+        value = names[name]
         passed.append(name)
+        left = [] if name == whole else left[1:]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise KeyError(f"{path} is no figure")
     return value
+
+
+def _listed(value: object) -> bool:
+    return isinstance(value, list)
 
 
 def _party(party: Party) -> dict[str, Any]:
@@ -96,6 +108,14 @@ def _party(party: Party) -> dict[str, Any]:
             "total_s": _round(party.nap.total_s),
             "longest_s": _round(party.nap.longest_s),
         },
+    }
+
+
+def _source(arrived: int, ends: Counter[str]) -> dict[str, Any]:
+    return {
+        "arrived": arrived,
+        **{end: ends[end] for end in ENDS},
+        **{f"{end}_share": _share(ends[end], arrived) for end in ("completed", "denied", "refused")},
     }
 
 

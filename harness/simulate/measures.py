@@ -85,6 +85,8 @@ class Measures:
     )
     """Seconds from arrival to the end, of tasks that ran."""
     parties: dict[str, Party] = field(default_factory=dict)
+    sources: dict[str, tuple[int, Counter[str]]] = field(default_factory=dict)
+    """Source -> arrivals, and their ends."""
     hits: int = 0
     misses: int = 0
     cloned: int = 0

@@ -119,6 +119,7 @@ class Model:
         task = Task(submitter, now, submitter.priority(), submitter.service())
         measures.arrived += 1
         task.party.arrived += 1
+        submitter.arrived += 1
         if not measures.arrived % TELL_EVERY:
             self._progress(measures.arrived, now)
         if not measures.arrived % measures.stride:
@@ -271,6 +272,7 @@ class Model:
         self._last = self.env.now
         self.measures.ends[end] += 1
         task.party.ends[end] += 1
+        task.source.ends[end] += 1
 
     def later(self, delay: float, step: Any, task: Task) -> None:
         """Have `step` called with `task` and its token of now."""
@@ -321,6 +323,7 @@ class Model:
         measures.busy_s += sum(until - task.begun for task in here)
         measures.simulated_s = until
         measures.worker_s = self.load.serving.workers * sum(host.up_s(until) for host in self.hosts)
+        measures.sources = {one.source.name: (one.arrived, one.ends) for one in self._submitters}
         for party in measures.parties.values():
             party.nap.wakes(until)
         if measures.arrived != sum(measures.ends.values()) + measures.left:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -79,6 +80,8 @@ class Submitter:
         self.requester = source.requester
         self.timeout_s = source.timeout_s
         self.party = party
+        self.ends: Counter[str] = Counter()
+        self.arrived = 0
         self.answers = answers
         self.times: Iterator[float] = source.arrivals.times_of(stream(seed, source.name, "arrivals"))
         self.service: Sampler = source.service_s.sampler(stream(seed, source.name, "service"))

@@ -24,7 +24,8 @@ DEADLINE_S: Final = 60
 MOMENT: Final = 1_700_000_000
 """When it is asked, in seconds since the epoch: always the same, so that a run can be repeated."""
 _QUERY: Final = """\
-{{"standing": [r.code | some r in data.cordon.decision.reasons],
+[answer | some document in input.documents
+answer := {{"standing": [r.code | some r in data.cordon.decision.reasons],
   "unreviewed": [c |
     codes := [r.code | some r in data.cordon.decision.reasons] with input.facts.reviews as []
     some c in codes],
@@ -36,7 +37,7 @@ _QUERY: Final = """\
     some alive in numbers.range(0, {most})
     codes := [r.code | some r in data.cordon.rules.host.deny]
       with input.facts.host.vms_running as alive
-      with input.facts.host.mem_free_mb as {memory_mb} - alive * {machine_mb}]}}"""
+      with input.facts.host.mem_free_mb as {memory_mb} - alive * {machine_mb}]}} with input as document]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,24 @@ class Answers:
 
 def ask(load: Load) -> tuple[Answers, ...]:
     """The answers for each source of `load`, in order. Raises `OutsideError` when OPA or the policies are missing."""
-    opa = OpaTool(find_opa())
-    return tuple(_ask_for(source, load, opa) for source in load.sources)
+    serving, budget = load.serving, load.budget
+    limited = serving.memory_mb != UNLIMITED_MB or serving.vms_max > 0
+    most = serving.pool + serving.workers + 1
+    query = _QUERY.format(
+        start=budget.start_atp if budget else 0,
+        floor=f" with data.cordon.rules.atp.nap_floor as {budget.nap_floor}"
+        if budget and budget.nap_floor is not None
+        else "",
+        most=most if limited else 0,
+        memory_mb=serving.memory_mb,
+        machine_mb=serving.machine_mb,
+    )
+    policies = budget.policies if budget and budget.policies else default_policies_dir()
+    host = Host(mem_free_mb=serving.memory_mb, vms_max=serving.vms_max or most + 1)
+    balance = budget.start_atp if budget else Budget().atp
+    documents = [_input(source, host, balance) for source in load.sources]
+    raw = _evaluate(OpaTool(find_opa()), policies, query, documents)
+    return tuple(_answers(one, budgeted=budget is not None, limited=limited) for one in raw)
 
 
 def judged(load: Load) -> bool:
@@ -71,28 +88,15 @@ def judged(load: Load) -> bool:
     return load.budget is not None or load.serving.memory_mb != UNLIMITED_MB or load.serving.vms_max > 0
 
 
-def _ask_for(source: Source, load: Load, opa: OpaTool) -> Answers:
-    serving, budget = load.serving, load.budget
-    most = serving.pool + serving.workers + 1
-    query = _QUERY.format(
-        start=budget.start_atp if budget else 0,
-        floor=f" with data.cordon.rules.atp.nap_floor as {budget.nap_floor}"
-        if budget and budget.nap_floor is not None
-        else "",
-        most=most,
-        memory_mb=serving.memory_mb,
-        machine_mb=serving.machine_mb,
-    )
-    policies = budget.policies if budget and budget.policies else default_policies_dir()
-    host = Host(mem_free_mb=serving.memory_mb, vms_max=serving.vms_max or most + 1)
-    raw = _evaluate(opa, policies, query, _input(source, host, budget.start_atp if budget else Budget().atp))
-    limited = serving.memory_mb != UNLIMITED_MB or serving.vms_max > 0
+def _answers(raw: Mapping[str, Any], *, budgeted: bool, limited: bool) -> Answers:
     return Answers(
-        cost=int(raw["cost"]) if budget else 0,
+        cost=int(raw["cost"]) if budgeted else 0,
         # What the balance or the host alone refuses is in their own tables.
-        standing=_first([code for code in raw["standing"] if not code.startswith(("atp.", "host."))]) if budget else "",
+        standing=_first([code for code in raw["standing"] if not code.startswith(("atp.", "host."))])
+        if budgeted
+        else "",
         unreviewed=_first([code for code in raw["unreviewed"] if code.startswith(("reviews.", "phases."))]),
-        by_balance=tuple(map(_first, raw["atp"])) if budget else ("",),
+        by_balance=tuple(map(_first, raw["atp"])) if budgeted else ("",),
         by_machines=tuple(map(_first, raw["host"])) if limited else ("",),
     )
 
@@ -112,22 +116,25 @@ def _intent(source: Source) -> Intent:
     )
 
 
-def _evaluate(opa: OpaTool, policies: Path, query: str, document: Mapping[str, Any]) -> dict[str, Any]:
+def _evaluate(opa: OpaTool, policies: Path, query: str, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="cordon-simulate-") as scratch:
         source = Path(scratch) / "input.json"
-        source.write_text(json.dumps(document), encoding="utf-8")
+        source.write_text(json.dumps({"documents": documents}), encoding="utf-8")
         done = opa.run(
             ["eval", "--format", "json", "--bundle", str(policies.absolute()), "--input", str(source), query],
             cwd=Path(scratch),
             deadline_s=DEADLINE_S,
+            quiet=True,
         )
     if done.timed_out:
         raise OutsideError(f"OPA did not answer within {DEADLINE_S} s about {policies}")
     try:
-        value: dict[str, Any] = json.loads(done.stdout)["result"][0]["expressions"][0]["value"]
+        value: list[dict[str, Any]] = json.loads(done.stdout)["result"][0]["expressions"][0]["value"]
     except (ValueError, KeyError, IndexError, TypeError):
         said = done.stderr.strip() or done.stdout.decode(errors="replace")
         raise OutsideError(f"the policies in {policies} do not answer: {said[:300]}") from None
+    if len(value) != len(documents):
+        raise OutsideError(f"the policies in {policies} answer {len(value)} of {len(documents)} sources")
     return value
 
 
