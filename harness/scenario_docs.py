@@ -104,7 +104,14 @@ def _kind(field: dict[str, Any]) -> str:
         return f"`{field['const']}`"
     if "enum" in field:
         return "one of " + ", ".join(f"`{value}`" for value in field["enum"]) if len(field["enum"]) < 6 else "a name"
-    kinds = {"string": "text", "integer": "whole number", "object": "mapping", "array": "list", "boolean": "boolean"}
+    kinds = {
+        "string": "text",
+        "integer": "whole number",
+        "object": "mapping",
+        "array": "list",
+        "boolean": "boolean",
+        "number": "number",
+    }
     wanted = field.get("type", "object")
     text = " or ".join(kinds[name] for name in ([wanted] if isinstance(wanted, str) else wanted))
     if "minimum" in field and not field.get("x-octal") and field.get("maximum", 2**31) < 2**31:

@@ -12,9 +12,7 @@ from executor.errors import OutsideError
 from executor.policy import default_policies_dir
 from harness import schema as scenario_schema
 
-HELP: Final = (
-    "print a published JSON Schema: scenarios, batches, procedures, loads, studies, policy input, leases"
-)
+HELP: Final = "print a published JSON Schema: scenarios, batches, procedures, loads, studies, policy input, leases"
 
 
 def _input() -> str:

@@ -93,15 +93,13 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
-    """What has to hold; None: whatever."""
+class Target:
+    """What has to hold: a figure that stays at or below `limit`."""
 
-    wait_mean_s: float | None = None
-    wait_p95_s: float | None = None
-    wait_p99_s: float | None = None
-    refused_share: float | None = None
-    denied_share: float | None = None
-    miss_share: float | None = None
+    name: str
+    """For people: `wait_p95_s of HIGH`."""
+    figure: str
+    limit: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ class Load:
     stages: Stages = field(default_factory=Stages)
     budget: BudgetPlan | None = None
     incidents: tuple[Incident, ...] = ()
-    targets: Targets = field(default_factory=Targets)
+    targets: tuple[Target, ...] = ()
     sweep: tuple[tuple[Knob, tuple[int, ...]], ...] = ()
 
     def turned(self, knob: Knob, value: int) -> Load:

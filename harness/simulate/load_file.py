@@ -25,7 +25,7 @@ from harness.simulate.load import (
     Serving,
     Source,
     Stages,
-    Targets,
+    Target,
 )
 from harness.simulate.recorded import Recorded, read
 from harness.strict_yaml import Document, load_documents, path_text
@@ -34,6 +34,12 @@ from harness.strict_yaml import Path as Where
 VALUES: Final = {"pool": (0, 1024), "workers": (1, 1024), "hosts": (1, 1024), "queue": (1, 1000)}
 """What a sweep may set each figure to."""
 _SPAN: Final = 200
+SHARES: Final = {
+    "refused_share": "refused_share",
+    "denied_share": "denied_share",
+    "miss_share": "pool.miss_share",
+}
+"""Target -> the figure it bounds; waits have one for each priority."""
 _ONLY_FOR: Final = {"factor": "opa_slow", "hosts": "hosts_lost", "answers_after_s": "reviewers_down"}
 """Fields of an incident that belong to one kind of it."""
 
@@ -99,7 +105,7 @@ class _Builder:
             ),
             budget=self._budget(raw["budget"]) if "budget" in raw else None,
             incidents=incidents,
-            targets=Targets(**raw.get("targets", {})),
+            targets=_targets(raw.get("targets", {})),
             sweep=sweep,
         )
 
@@ -234,6 +240,20 @@ class _Builder:
                 self._wrong(("incidents", number, "hosts"), f"{one.hosts} of {serving.hosts} hosts cannot be lost")
         if raw.get("warmup_s", 0) >= raw.get("duration_s", float("inf")):
             self._wrong(("warmup_s",), "nothing is left to measure: it has to be below duration_s")
+
+
+def _targets(raw: Mapping[str, Any]) -> tuple[Target, ...]:
+    found: list[Target] = []
+    for name, value in raw.items():
+        if not name.startswith("wait_"):
+            found.append(Target(name, SHARES[name], float(value)))
+            continue
+        part = name.split("_")[1]
+        limits = value if isinstance(value, dict) else {"all": value}
+        for whose, limit in limits.items():
+            of = "" if whose == "all" else f" of {whose}"
+            found.append(Target(f"{name}{of}", f"wait_s.{whose}.{part}", float(limit)))
+    return tuple(found)
 
 
 def spread(text: str) -> tuple[int, ...]:

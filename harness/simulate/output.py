@@ -115,18 +115,24 @@ def _waits(load: Load, measures: Measures) -> str:
 def _curves(load: Load, sweep: Sweep) -> dict[str, str]:
     """One plot for each figure that matters, over the first swept size."""
     knob = load.sweep[0][0]
-    targets = load.targets
-    shown = (
-        ("wait-p95", "wait, p95", "wait_s.all.p95", "s", targets.wait_p95_s),
-        ("wait-mean", "wait, mean", "wait_s.all.mean", "s", targets.wait_mean_s),
-        ("refused", "refused with 503", "refused_share", "of arrivals", targets.refused_share),
-        ("misses", "pool misses", "pool.miss_share", "of machines", targets.miss_share),
-        ("utilisation", "workers busy", "utilisation", "of their time", None),
-    )
+    limits = {target.figure: target.limit for target in load.targets}
+    shown = [
+        ("wait-p95", "wait, p95", "wait_s.all.p95", "s"),
+        ("wait-mean", "wait, mean", "wait_s.all.mean", "s"),
+        ("refused", "refused with 503", "refused_share", "of arrivals"),
+        ("misses", "pool misses", "pool.miss_share", "of machines"),
+        ("utilisation", "workers busy", "utilisation", "of their time"),
+    ]
+    known = {figure for _, _, figure, _ in shown}
+    shown += [
+        (target.name.replace("_", "-").replace(" of ", "-").lower(), target.name, target.figure, "s")
+        for target in load.targets
+        if target.figure not in known
+    ]
     found = {}
-    for name, title, path, unit, limit in shown:
+    for name, title, path, unit in shown:
         points = sorted((float(dict(point.setting)[knob]), lookup(point.figures, path)) for point in sweep.points)
-        found[name] = plot(f"{load.title}: {title}", unit, points, limit=limit, x_unit=knob)
+        found[name] = plot(f"{load.title}: {title}", unit, points, limit=limits.get(path), x_unit=knob)
     return found
 
 

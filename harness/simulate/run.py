@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any
 
 from harness.simulate import policy_table
 from harness.simulate.figures import figures, lookup
-from harness.simulate.load import Load, Targets
+from harness.simulate.load import Load, Target
 from harness.simulate.measures import Measures
 from harness.simulate.model import Model, Progress
-
-_FIGURES: Final = {
-    "wait_mean_s": "wait_s.all.mean",
-    "wait_p95_s": "wait_s.all.p95",
-    "wait_p99_s": "wait_s.all.p99",
-    "refused_share": "refused_share",
-    "denied_share": "denied_share",
-    "miss_share": "pool.miss_share",
-}
-"""Target -> the figure that has to stay at or below it."""
 
 
 def simulate(load: Load, progress: Progress = lambda *_: None) -> tuple[dict[str, Any], Measures]:
@@ -31,12 +22,7 @@ def simulate(load: Load, progress: Progress = lambda *_: None) -> tuple[dict[str
     return figures(load, measures), measures
 
 
-def missed(found: dict[str, Any], targets: Targets) -> list[str]:
+def missed(found: dict[str, Any], targets: Iterable[Target]) -> list[str]:
     """Every target that does not hold, in words."""
-    wanted = {name: getattr(targets, name) for name in _FIGURES}
-    seen = {name: lookup(found, path) for name, path in _FIGURES.items()}
-    return [
-        f"{name}: {seen[name]:.4g} is over {limit:.4g}"
-        for name, limit in wanted.items()
-        if limit is not None and seen[name] > limit
-    ]
+    seen = [(target, lookup(found, target.figure)) for target in targets]
+    return [f"{target.name}: {value:.4g} is over {target.limit:.4g}" for target, value in seen if value > target.limit]

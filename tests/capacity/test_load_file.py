@@ -52,7 +52,7 @@ incidents:
   - {at_s: 12, what: hosts_lost, hosts: 2}
   - {at_s: 0, for_s: 5, what: reviewers_down, answers_after_s: 1}
   - {at_s: 0, for_s: 5, what: opa_slow, factor: 10}
-targets: {wait_p95_s: 2, refused_share: 0.01}
+targets: {wait_p95_s: 2, wait_mean_s: {HIGH: 1, LOW: 60}, refused_share: 0.01}
 sweep: {pool: 1..4, hosts: [1, 2]}
 """
 
@@ -73,6 +73,12 @@ def test_every_field_arrives() -> None:
     assert [source.arrivals.process for source in load.sources] == ["poisson", "bursty", "every", "trace"]
     assert load.sources[1].arrivals.mean_per_s == pytest.approx(1.5)
     assert [incident.what for incident in load.incidents] == ["scram", "hosts_lost", "reviewers_down", "opa_slow"]
+    assert [(target.name, target.figure, target.limit) for target in load.targets] == [
+        ("wait_p95_s", "wait_s.all.p95", 2),
+        ("wait_mean_s of HIGH", "wait_s.HIGH.mean", 1),
+        ("wait_mean_s of LOW", "wait_s.LOW.mean", 60),
+        ("refused_share", "refused_share", 0.01),
+    ]
     assert load.sweep == (("pool", (1, 2, 3, 4)), ("hosts", (1, 2)))
     assert load.turned("pool", 7).serving.workers == 7
 
@@ -92,6 +98,7 @@ def test_every_field_arrives() -> None:
         ("hosts: 2}", "hosts: 3}", "3 of 2 hosts cannot be lost"),
         ("for_s: 5, what: scram", "for_s: 5, what: scram, factor: 2", "is for opa_slow, not for scram"),
         ("opa_slow, factor: 10", "opa_slow", "factor is required"),
+        ("{HIGH: 1, LOW", "{HIHG: 1, LOW", "targets.wait_mean_s.HIHG: unknown field; did you mean HIGH?"),
         ("pool: 1..4", "pool: 4..1", "sweep.pool: takes 1 to 200 values of 0 to 1024"),
         ("warmup_s: 5", "warmup_s: 50", "nothing is left to measure"),
         ("tasks: 100\nduration_s: 50\nwarmup_s: 5\n", "", "tasks or duration_s is required"),

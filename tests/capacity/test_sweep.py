@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 from harness.simulate import sweep as module
-from harness.simulate.load import Load, Targets
+from harness.simulate.load import Load, Target
 from harness.simulate.output import write_run, write_sweep
 from harness.simulate.run import simulate
 from harness.simulate.sweep import POINTS, run_sweep
@@ -39,7 +39,9 @@ targets: {wait_p95_s: 5}
 def load() -> Load:
     """3 Erlang on 1 to 6 workers; 4 are needed at all, 5 for the target."""
     base = mmc(servers=4, busy=0.75, tasks=3000)
-    return replace(base, sweep=(("workers", (1, 2, 3, 4, 5, 6)),), targets=Targets(wait_p95_s=1.0))
+    return replace(
+        base, sweep=(("workers", (1, 2, 3, 4, 5, 6)),), targets=(Target("wait_p95_s", "wait_s.all.p95", 1.0),)
+    )
 
 
 def alive(group: int) -> bool:
