@@ -62,6 +62,11 @@ class DeadMan:
         with self._changed:
             hold.deadline_ns = self._clock.monotonic_ns() + allowed_ns
 
+    def next_ns(self) -> int | None:
+        """When the next machine is due, for virtual time, which must not jump past it; None while none is held."""
+        with self._changed:
+            return min((hold.deadline_ns for hold in self._holds if not hold.fired), default=None)
+
     def close(self) -> None:
         """Stop watching."""
         with self._changed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -38,6 +38,9 @@ from executor.pool import PoolPlan, WarmProvider
 from executor.run_record import RunRecord
 from executor.sentinel import patterns
 from executor.sentinel.review import Sentinel
+from executor.sim import SimProvider, open_machines
+from executor.sim.clock import SimClock
+from executor.sim.process import UnmodelledError
 from executor.svf import SvfLog
 
 Wanted = Literal["auto", "kvm", "tcg", "sim"]
@@ -62,11 +65,13 @@ class LocalExecutor:
         provider: WarmProvider,
         policy: PolicyEngine,
         log: SvfLog,
-        host: VmHost,
+        host: VmHost | SimProvider,
         keys: KeyStore,
         resources: ExitStack,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """Use `open_executor`."""
+        """Use `open_executor`. Every run happens inside `around`: virtual time has to know who is at work."""
+        self._around = around
         self._pipeline = pipeline
         self._provider = provider
         self._policy = policy
@@ -84,7 +89,8 @@ class LocalExecutor:
 
     def run(self, request: Request) -> Outcome:
         """Take `request` down the path; see `executor.api.Executor.run`."""
-        return self._pipeline.run(request)
+        with self._around():
+            return self._pipeline.run(request)
 
     def trusted_keys(self) -> dict[str, bytes]:
         """Key id -> public key of what this executor's signatures are checked with."""
@@ -117,8 +123,8 @@ class LocalExecutor:
 
     @property
     def network(self) -> Network:
-        """The machines' network, for whoever watches it."""
-        return self._host.network
+        """The machines' network, for whoever watches it. Raises `UnmodelledError` where there is none."""
+        return self.vms.network
 
     @property
     def audit(self) -> SvfLog:
@@ -132,7 +138,9 @@ class LocalExecutor:
 
     @property
     def vms(self) -> VmHost:
-        """The VMs of this executor, for drills that make their own."""
+        """The VMs of this executor, for drills that make their own. Raises `UnmodelledError` where there are none."""
+        if isinstance(self._host, SimProvider):
+            raise UnmodelledError("a VM looked at from the host")
         return self._host
 
     def pause(self) -> Stopped:
@@ -176,20 +184,27 @@ def open_executor(
     with `progress` told. `network` says where machines with net:egress may get out: by default nowhere.
     Raises `OutsideError` naming what is missing, `MisuseError` when `state` has no keys.
     """
-    if engine not in {"auto", "kvm", "tcg"}:
-        raise InvalidInputError(f"engine {engine!r} is none of auto, kvm, tcg")
-    clock = clock or SystemClock()
+    if engine not in {"auto", "kvm", "tcg", "sim"}:
+        raise InvalidInputError(f"engine {engine!r} is none of auto, kvm, tcg, sim")
+    virtual = (clock if isinstance(clock, SimClock) else SimClock()) if engine == "sim" else None
+    clock = virtual or clock or SystemClock()
     state = private_dir(state or state_dir())
     with ExitStack() as resources:
         keys = _keys(state, clock, drill=drill)
         log = SvfLog.open(state / "logs" / "svf_audit", clock, signer=keys.issuer())
         resources.callback(log.close)
-        policy = PolicyEngine(policies, clock=clock, on_event=_loaded(log))
+        policy = PolicyEngine(policies, clock=SystemClock() if virtual else clock, on_event=_loaded(log))
         resources.callback(policy.close)
         sentinel = Sentinel(patterns=patterns.load(policies))
         resources.callback(sentinel.close)
         sentinel.start()
-        host, provider, facts = _machines(engine, clock, progress, resources, network, pool, log)
+        host: VmHost | SimProvider
+        provider: MachineProvider
+        if virtual:
+            host, facts = open_machines(virtual, resources, recorder=log)
+            provider = host
+        else:
+            host, provider, facts = _machines(engine, clock, progress, resources, network, pool, log)
         authority = LeaseAuthority(state, clock, keys.issuer(), keys.ring)
         resources.callback(authority.close)
         budget = Budget()
@@ -208,7 +223,11 @@ def open_executor(
         dead_man = DeadMan(clock)
         resources.callback(dead_man.close)
         pipeline = Pipeline(governance, provider, budget, log, clock, RunRecord(state), dead_man)
-        executor = LocalExecutor(pipeline, provider, policy, log, host, keys, resources.pop_all())
+        around: Callable[[], AbstractContextManager[None]] = nullcontext
+        if virtual:
+            virtual.watched_by(dead_man.next_ns)
+            around = virtual.actor
+        executor = LocalExecutor(pipeline, provider, policy, log, host, keys, resources.pop_all(), around)
     executor.facts = {**facts, "digests": {**facts["digests"], "policy": policy.digest}}
     return executor
 

@@ -1,0 +1,183 @@
+"""What file systems are made of: inodes, names, and the few file systems a guest of Cordon has."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import stat
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from executor.sim.process import Process
+
+MAGIC: Final = {
+    "squashfs": 0x73717368,
+    "ext4": 0xEF53,
+    "tmpfs": 0x01021994,
+    "proc": 0x9FA0,
+    "sysfs": 0x62656572,
+    "cgroup2": 0x63677270,
+    "securityfs": 0x73636673,
+    "overlay": 0x794C7630,
+    "iso9660": 0x9660,
+    "devtmpfs": 0x01021994,
+    "memfd": 0x01021994,
+    "pipefs": 0x50495045,
+    "sockfs": 0x534F434B,
+    "anon": 0x09041934,
+    "nsfs": 0x6E736673,
+}
+_inode: Final = itertools.count(10)
+_device: Final = itertools.count(40)
+
+
+def error(number: int) -> OSError:
+    """The kernel's answer `number`."""
+    return OSError(number, os.strerror(number))
+
+
+class FileSystem:
+    """One mounted or mountable file system."""
+
+    def __init__(self, kind: str, *, read_only: bool = False, quota: Quota | None = None) -> None:
+        self.kind: Final = kind
+        self.magic: Final = MAGIC[kind]
+        self.read_only = read_only
+        self.quota = quota
+        self.device: Final = next(_device)
+        self.label = "none"
+        self.root = Dentry("", None, Node(self, stat.S_IFDIR | 0o755))
+
+
+class Quota:
+    """Bytes and inodes that count together; `hard` 0 is no limit."""
+
+    def __init__(self, hard_bytes: int = 0, hard_inodes: int = 0) -> None:
+        self.hard_bytes = hard_bytes
+        self.hard_inodes = hard_inodes
+        self.bytes = 0
+        self.inodes = 0
+
+    def take(self, count: int) -> None:
+        """Use `count` more bytes, or raise EDQUOT."""
+        if count > 0 and self.hard_bytes and self.bytes + count > self.hard_bytes:
+            raise error(errno.EDQUOT)
+        self.bytes += count
+
+    def take_inode(self) -> None:
+        """Use one more inode, or raise EDQUOT."""
+        if self.hard_inodes and self.inodes + 1 > self.hard_inodes:
+            raise error(errno.EDQUOT)
+        self.inodes += 1
+
+
+class Node:
+    """An inode. What is special about a file is in `special`, `read`, `write`, `opened`, `find` and `names`."""
+
+    def __init__(self, system: FileSystem, mode: int, uid: int = 0, gid: int = 0) -> None:
+        self.system: Final = system
+        self.number: Final = next(_inode)
+        self.mode = mode
+        self.uid = uid
+        self.gid = gid
+        self.links = 2 if stat.S_ISDIR(mode) else 1
+        self.data = bytearray()
+        self.target = ""
+        self.rdev = 0
+        self.times = [0, 0, 0]
+        self.attributes: dict[str, bytes] = {}
+        self.flags = 0
+        self.project = 0
+        self.quota: Quota | None = None
+        self.children: dict[str, Dentry] = {}
+        self.special = ""
+        self.pipe: Any = None
+        self.read: Callable[[Process], bytes] | None = None
+        self.write: Callable[[Process, bytes], None] | None = None
+        self.opened: Callable[[Process, int], None] | None = None
+        """Asked when it is opened, with the flags; raises the error."""
+        self.permitted: Callable[[Process, int], None] | None = None
+        """In the place of the mode bits: raises the error."""
+        self.find: Callable[[Process, str], Dentry | None] | None = None
+        self.names: Callable[[Process], Iterable[str]] | None = None
+        self.jump: Callable[[Process], tuple[Any, Dentry]] | None = None
+        """A magic link of /proc: where it leads, without a look at any path."""
+
+    @property
+    def kind(self) -> int:
+        """The type bits of the mode."""
+        return stat.S_IFMT(self.mode)
+
+    @property
+    def is_dir(self) -> bool:
+        """Whether it is a folder."""
+        return stat.S_ISDIR(self.mode)
+
+    def resize(self, size: int) -> None:
+        """Set the length; raises EDQUOT where it would be too much."""
+        before, after = -(-len(self.data) // 4096) * 4096, -(-size // 4096) * 4096
+        if self.quota:
+            self.quota.take(after - before)
+        if size < len(self.data):
+            del self.data[size:]
+        else:
+            self.data.extend(bytes(size - len(self.data)))
+
+
+class Dentry:
+    """A name in a folder."""
+
+    __slots__ = ("name", "node", "parent")
+
+    def __init__(self, name: str, parent: Dentry | None, node: Node) -> None:
+        self.name = name
+        self.parent = parent
+        self.node = node
+
+    def add(self, name: str, node: Node) -> Dentry:
+        """Put `node` into this folder as `name`."""
+        made = Dentry(name, self, node)
+        self.node.children[name] = made
+        return made
+
+
+def folder(parent: Dentry, name: str, mode: int = 0o755, uid: int = 0, gid: int = 0) -> Dentry:
+    """A new folder; the one that is there, if any."""
+    if name in parent.node.children:
+        return parent.node.children[name]
+    return parent.add(name, Node(parent.node.system, stat.S_IFDIR | mode, uid, gid))
+
+
+def file(parent: Dentry, name: str, data: bytes = b"", mode: int = 0o644, uid: int = 0, gid: int = 0) -> Node:
+    """A new regular file."""
+    node = Node(parent.node.system, stat.S_IFREG | mode, uid, gid)
+    node.data += data
+    parent.add(name, node)
+    return node
+
+
+def device(parent: Dentry, name: str, major: int, minor: int, mode: int, *, block: bool = False) -> Node:
+    """A new device node."""
+    node = Node(parent.node.system, (stat.S_IFBLK if block else stat.S_IFCHR) | mode)
+    node.rdev = os.makedev(major, minor)
+    parent.add(name, node)
+    return node
+
+
+def link(parent: Dentry, name: str, target: str) -> Node:
+    """A new symbolic link."""
+    node = Node(parent.node.system, stat.S_IFLNK | 0o777)
+    node.target = target
+    parent.add(name, node)
+    return node
+
+
+def deep(root: Dentry, path: str) -> Dentry:
+    """The folder at `path` below `root`, made with its parents where missing."""
+    here = root
+    for part in path.strip("/").split("/"):
+        if part:
+            here = folder(here, part)
+    return here

@@ -1,0 +1,1 @@
+"""Code that runs in the simulator's confined helper process; only the standard library is there."""

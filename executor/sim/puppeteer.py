@@ -1,0 +1,182 @@
+"""The guest's programs: real Python in a process of its own that can reach nothing but the model (docs/adr/0016).
+
+A puppet's file calls, signals, children and clock are messages on one socket; a seccomp filter of its own leaves it
+reading, writing and computing. The zygote below starts puppets by forking. It runs as nobody, with nothing open.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+from executor.errors import OutsideError
+
+ZYGOTE: Final = Path(__file__).parent / "puppet" / "zygote.py"
+START_S: Final = 30.0
+MAX_MESSAGE: Final = 64 * 1024 * 1024
+GRACE_S: Final = 0.02
+"""Real seconds a puppet computes before its processor time is looked at."""
+_HEAD: Final = struct.Struct("<I")
+
+
+class PuppetError(OutsideError):
+    """The simulator's own helper process could not be started or broke the protocol."""
+
+    code = "sim.puppet"
+
+
+class PuppetGoneError(Exception):
+    """The puppet's process ended without saying so."""
+
+
+def encode(value: Any) -> bytes:
+    """One message; bytes travel as Latin-1."""
+    text = json.dumps(value, default=lambda raw: {"$b": bytes(raw).decode("latin-1")}, separators=(",", ":"))
+    raw = text.encode()
+    return _HEAD.pack(len(raw)) + raw
+
+
+def _decoded(raw: dict[str, Any]) -> Any:
+    return raw["$b"].encode("latin-1") if "$b" in raw else raw
+
+
+class Puppet:
+    """One puppet's end on this side."""
+
+    def __init__(self, channel: socket.socket, pid: int) -> None:
+        """`pid` is its real process."""
+        self._channel = channel
+        self._buffer = bytearray()
+        self.pid = pid
+        self._handle = os.pidfd_open(pid)
+        self.base_rss = 0
+
+    def send(self, message: Any) -> None:
+        """Let it go on with an answer; one that is gone hears nothing."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._channel.sendall(encode(message))
+
+    def waiting(self, timeout_s: float) -> bool:
+        """Whether it has said something, waiting for at most `timeout_s` of real time."""
+        if len(self._buffer) >= _HEAD.size:
+            return True
+        return bool(select.select([self._channel], [], [], timeout_s)[0])
+
+    def receive(self) -> Any:
+        """Its next request; raises `PuppetGoneError`."""
+        size = _HEAD.unpack(self._exactly(_HEAD.size))[0]
+        if size > MAX_MESSAGE:
+            raise PuppetGoneError
+        return json.loads(self._exactly(size), object_hook=_decoded)
+
+    def receive_child(self) -> Puppet:
+        """After it was told that it may fork: the child's end."""
+        size = array.array("i").itemsize
+        data, ancillary, _, _ = self._channel.recvmsg(8, socket.CMSG_SPACE(size))
+        if len(data) != 8 or len(ancillary) != 1:
+            raise PuppetGoneError
+        handles = array.array("i", ancillary[0][2][:size])
+        return Puppet(socket.socket(fileno=handles[0]), struct.unpack("<q", data)[0])
+
+    def _exactly(self, count: int) -> bytes:
+        while len(self._buffer) < count:
+            try:
+                piece = self._channel.recv(262144)
+            except ConnectionResetError:
+                piece = b""
+            if not piece:
+                raise PuppetGoneError
+            self._buffer += piece
+        taken = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return taken
+
+    def cpu_ns(self) -> int:
+        """Real processor time it has used."""
+        try:
+            return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[0])
+        except (OSError, IndexError):
+            return 0
+
+    def memory_bytes(self) -> int:
+        """Real memory that is its own."""
+        try:
+            fields = Path(f"/proc/{self.pid}/statm").read_text().split()
+        except OSError:
+            return 0
+        return (int(fields[1]) - int(fields[2])) * 4096
+
+    def end(self) -> None:
+        """Kill it; a second call is silent."""
+        if self._handle < 0:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        os.close(self._handle)
+        self._handle = -1
+        self._channel.close()
+
+
+class Zygote:
+    """Starts puppets. Thread-safe; one for an executor."""
+
+    def __init__(self) -> None:
+        """Start the helper and wait until it is confined and ready; raises `PuppetError`."""
+        ours, theirs = socket.socketpair()
+        self._lock = threading.Lock()
+        self._socket = ours
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-B", str(ZYGOTE), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+                cwd="/",
+            )
+        ours.settimeout(START_S)
+        try:
+            ready = ours.recv(16)
+        except TimeoutError:
+            ready = b""
+        if ready != b"ready":
+            self._process.kill()
+            words = self._process.communicate()[1].decode(errors="replace").strip()[-400:]
+            raise PuppetError(f"the simulator's helper did not start: {words or 'no word from it'}")
+
+    def spawn(self, order: dict[str, Any]) -> Puppet:
+        """A puppet that runs a program as `order` says."""
+        ours, theirs = socket.socketpair()
+        with theirs, self._lock:
+            try:
+                raw = encode(order)
+                socket.send_fds(self._socket, [raw[: _HEAD.size]], [theirs.fileno()])
+                self._socket.sendall(raw[_HEAD.size :])
+                pid = struct.unpack("<q", self._socket.recv(8))[0]
+            except (OSError, struct.error) as failure:
+                raise PuppetError("the simulator's helper is gone") from failure
+        return Puppet(ours, pid)
+
+    def close(self) -> None:
+        """End it; a second call is silent."""
+        self._socket.close()
+        if self._process.poll() is None:
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._process.stderr:
+            self._process.stderr.close()
