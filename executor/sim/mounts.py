@@ -33,6 +33,8 @@ class Mount:
     at: Dentry | None = None
     locked: bool = False
     shared: bool = False
+    table: MountTable | None = None
+    """Whose it is: a magic link of /proc leads into other mount namespaces."""
     number: int = field(default_factory=lambda: next(_number))
 
     @property
@@ -55,10 +57,11 @@ class MountTable:
     def __init__(self, root: Mount) -> None:
         self.root = root
         self.all: list[Mount] = [root]
+        root.table = self
 
     def attach(self, made: Mount, at: Place) -> Mount:
         """Mount `made` at a place."""
-        made.parent, made.at = at.mount, at.dentry
+        made.parent, made.at, made.table = at.mount, at.dentry, self
         self.all.append(made)
         return made
 
@@ -71,7 +74,7 @@ class MountTable:
     def over(self, place: Place) -> Place:
         """What is seen at `place`: the root of the topmost mount on it."""
         while True:
-            for mount in reversed(self.all):
+            for mount in reversed((place.mount.table or self).all):
                 if mount.at is not None and mount.parent is place.mount and mount.at.node is place.dentry.node:
                     place = Place(mount, mount.root)
                     break
@@ -91,6 +94,8 @@ class MountTable:
             made[id(mount)] = twin
         table = MountTable(made[id(self.root)])
         table.all = list(made.values())
+        for mount in table.all:
+            mount.table = table
         return table
 
 

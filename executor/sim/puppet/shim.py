@@ -149,7 +149,7 @@ def fork():
 
 
 def _raw_send(fd, data, handle):
-    sock = _raw.socket(fileno=fd)
+    sock = _raw.socket(1, 1, 0, fd)
     try:
         sock.sendmsg([data], [(1, 1, struct.pack("<i", handle))])
     finally:
@@ -185,7 +185,7 @@ def load(raw_socket):
     for name in list(sys.modules):
         if name not in KEPT and name not in own and not name.startswith(("_frozen", "encodings")):
             del sys.modules[name]
-    for name in ("codecs", "io", "_io", "abc", "time"):
+    for name in ("io", "_io", "time"):
         sys.modules.pop(name, None)
     sys.modules.update(models)
     sys.modules["_io"] = before["_io"]
@@ -214,6 +214,8 @@ def load(raw_socket):
     programs.update(shell.PROGRAMS)
     programs.update({name: run_python for name in ("python3.11", "python3", "python")})
     for name in list(sys.modules):
+        if name.startswith("encodings"):
+            continue
         if name in stash and name not in KEPT and name not in {"io", "os", "posix", "stat", "posixpath", "os.path", "_io"}:
             del sys.modules[name]
     sys.meta_path[:] = [Library, Guest]
@@ -221,6 +223,9 @@ def load(raw_socket):
 
     builtins.open = _pyio.open
     sys.path_importer_cache.clear()
+    external = importlib.machinery.SourceFileLoader.__init__.__globals__
+    external["_os"], external["_io"] = models["posix"], pyio
+    sys.dont_write_bytecode = False
 
 
 programs = {}
@@ -242,11 +247,22 @@ class Stashed:
 
     @staticmethod
     def create_module(spec):
-        return stash[spec.name]
+        module = stash[spec.name]
+        needed(module)
+        return module
 
     @staticmethod
     def exec_module(module):
         pass
+
+
+def needed(module):
+    """What `module` imported when it was loaded is there with it."""
+    for value in list(vars(module).values()):
+        if isinstance(value, types.ModuleType) and stash.get(value.__name__) is value:
+            if value.__name__ not in sys.modules:
+                sys.modules[value.__name__] = value
+                needed(value)
 
 
 class Guest:
@@ -326,12 +342,9 @@ def become(fd, raw):
 
 def _become(raw):
     order = json.loads(raw, object_hook=_bytes)
-    os, posix = stash["os"], stash["posix"]
-    posix.environ.clear()
+    posix = stash["posix"]
+    posix.environ.clear()  # the very mapping that os.environ is a view of
     posix.environ.update({name.encode(): value.encode("utf-8", "surrogateescape") for name, value in order["env"]})
-    os.environ._data.clear()
-    os.environ._data.update(posix.environ)
-    os.environb._data = os.environ._data
     io = sys.modules["io"]
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         raw_file = io.FileIO.__new__(io.FileIO)
@@ -409,6 +422,7 @@ def run_python(argv):
             print("Python 3.11.2")
             return 0
         elif set(flag[1:]) <= set("IBPESsuqOvdi") and not flag.startswith("--"):
+            sys.dont_write_bytecode |= "B" in flag
             isolated |= "I" in flag
             safe |= "P" in flag or "I" in flag
             environment &= not set(flag) & {"I", "E"}

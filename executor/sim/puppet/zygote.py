@@ -16,11 +16,11 @@ NOBODY = 65534
 MEMORY = 1 << 30
 """Bytes of address space a puppet may use; the model kills long before."""
 ALLOWED = (
-    0, 1, 3, 9, 10, 11, 12, 13, 14, 15, 25, 28, 39, 46, 47, 44, 45, 53, 57, 60, 131, 186, 202, 218, 228, 230, 231, 234,
+    0, 1, 3, 9, 10, 11, 12, 13, 14, 15, 25, 28, 39, 46, 47, 44, 45, 51, 53, 55, 57, 60, 131, 186, 202, 218, 228, 230, 231, 234,
     273, 318, 334,
 )  # fmt: skip
-"""read write close mmap mprotect munmap brk rt_sig* mremap madvise getpid sendmsg recvmsg sendto recvfrom socketpair
-fork exit sigaltstack gettid futex set_tid_address clock_gettime clock_nanosleep exit_group tgkill set_robust_list
+"""read write close mmap mprotect munmap brk rt_sig* mremap madvise getpid sendmsg recvmsg sendto recvfrom getsockname socketpair
+getsockopt fork exit sigaltstack gettid futex set_tid_address clock_gettime clock_nanosleep exit_group tgkill set_robust_list
 getrandom rseq. A puppet needs them to compute, to fork itself and to talk over the one socket it has."""
 CLONE, CLONE3 = 56, 435
 NEW_NAMESPACES = 0x7E020080
