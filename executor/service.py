@@ -133,7 +133,9 @@ class LocalExecutor:
 
     @property
     def machines(self) -> MachineProvider:
-        """Where machines come from, for drills that look at one."""
+        """Where machines come from, for drills that look at one. Raises `UnmodelledError` in the simulator."""
+        if isinstance(self._host, SimProvider):
+            raise UnmodelledError("a machine looked at from the host")
         return self._provider
 
     @property

@@ -11,6 +11,7 @@ from executor.errors import OutsideError
 from executor.outcome import Outcome
 from harness import batch
 from harness.expect import Expect
+from harness.modelled import unmodelled
 from harness.scenario import Scenario, for_twin
 
 Role = Literal["attempt", "positive", "twin"]
@@ -87,7 +88,10 @@ def own_part(run: Run, scenario: Scenario) -> Run:
     expects = {"attempt": scenario.expect, "positive": scenario.positive, "twin": scenario.twin}[run.plan.role]
     expect = expects if isinstance(expects, Expect) else expects.expect if expects else run.plan.expect
     plan = replace(run.plan, expect=batch.expected(expect, run.outcome))
-    return replace(run, plan=plan, outcome=batch.narrowed(run.outcome, scenario.member), whole=run.outcome)
+    own = batch.narrowed(run.outcome, scenario.member)
+    if why := unmodelled(own, whole=own is run.outcome):
+        return replace(run, plan=plan, outcome=None, unmeasured=why)
+    return replace(run, plan=plan, outcome=own, whole=run.outcome)
 
 
 def perform(plan: Plan, executor: Executor, watch: Watch) -> Run:
@@ -99,4 +103,6 @@ def perform(plan: Plan, executor: Executor, watch: Watch) -> Run:
         outcome = executor.run(plan.request)
     except OutsideError as error:
         unmeasured = f"{error.code}: {error}"
+    if outcome is not None and not batch.reports(outcome)[0] and (why := unmodelled(outcome)):
+        return Run(plan, None, why, watch.after(outcome))
     return Run(plan, outcome, unmeasured, watch.after(outcome))

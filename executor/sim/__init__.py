@@ -1,4 +1,4 @@
-"""The simulator: the machine of engine `sim`. Policy, lease, queue, audit and pipeline are the real ones (docs/adr/0016)."""
+"""The simulator: the machine of engine `sim`. All else is the real one (docs/adr/0016)."""
 
 from executor.sim.provider import SimProvider, open_machines
 

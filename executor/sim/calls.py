@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from executor.sim.kernel import Kernel
     from executor.sim.process import Process
 
+H = TypeVar("H", bound=Callable[..., Any])
 Handler = Callable[..., Any]
 """handler(kernel, process, *arguments) -> answer; raises OSError, WaitError or UnmodelledError."""
 
@@ -55,22 +56,20 @@ def _nothing(*_arguments: Any) -> Sequence[int]:
     return ()
 
 
-def call(
-    name: str, system_call: str = "", filtered: Callable[..., Sequence[int]] = _nothing
-) -> Callable[[Handler], Handler]:
+def call(name: str, system_call: str = "", filtered: Callable[..., Sequence[int]] = _nothing) -> Callable[[H], H]:
     """Registers the handler of a library call; `system_call` "" is one no filter sees (it stands for bookkeeping)."""
 
-    def register(handler: Handler) -> Handler:
+    def register(handler: H) -> H:
         ENTRIES[name] = Entry(system_call, handler, filtered)
         return handler
 
     return register
 
 
-def raw(*names: str) -> Callable[[Handler], Handler]:
+def raw(*names: str) -> Callable[[H], H]:
     """Registers the handler of system calls made by number."""
 
-    def register(handler: Handler) -> Handler:
+    def register(handler: H) -> H:
         for name in names:
             RAW[name] = handler
         return handler

@@ -138,9 +138,7 @@ def _protected(p: Process, place: Place, flags: int) -> None:
         raise error(errno.EACCES)
 
 
-def _created(
-    k: Kernel, p: Process, path: str, flags: int, mode: int, folder: int | None
-) -> tuple[Place | None, bool]:
+def _created(k: Kernel, p: Process, path: str, flags: int, mode: int, folder: int | None) -> tuple[Place | None, bool]:
     """The file `path` names, made when it is missing; None when it is there and is to be opened as it is."""
     if path.endswith("/"):
         raise error(errno.EISDIR)
@@ -445,7 +443,7 @@ def change_mode(p: Process, place: Place, mode: int) -> None:
 
 
 @call("chown", "fchownat")
-def chown(k: Kernel, p: Process, path: str, uid: int, gid: int, folder: int | None, follow: bool) -> None:  # noqa: FBT001, PLR0913 - as posix has it
+def chown(k: Kernel, p: Process, path: str, uid: int, gid: int, folder: int | None, follow: bool) -> None:  # noqa: FBT001 - as posix has it
     """chown and lchown."""
     change_owner(p, p.find(path, folder, follow=follow), uid, gid)
 
@@ -643,7 +641,7 @@ def store(k: Kernel, p: Process, node: Node, offset: int, data: bytes) -> int:
     node.data[offset:end] = data
     node.times[1] = k.clock.now_ns()
     if node.system.kind == "tmpfs":
-        k.use_memory(p, 0)
+        k.use_memory(p, p.memory)
     return len(data)
 
 

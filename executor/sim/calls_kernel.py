@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from executor.sim.calls import Memory, Raw, call, raw
@@ -576,6 +575,3 @@ def fcntl(k: Kernel, p: Process, number: int, command: int, argument: Any) -> in
     if command in {5, 6, 7, 8, 9, 1033, 1034}:
         return 0
     raise UnmodelledError(f"fcntl {command}")
-
-
-assert replace

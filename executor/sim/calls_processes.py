@@ -12,13 +12,10 @@ from executor.sim.calls import Memory, Raw, call, raw
 from executor.sim.mounts import NOEXEC, Place
 from executor.sim.nodes import error
 from executor.sim.process import (
-    CAPS,
     EVERY,
     EXECUTE,
-    READ,
     SEARCH,
     Credentials,
-    OpenFile,
     Process,
     UnmodelledError,
     WaitError,
@@ -37,6 +34,7 @@ NOFILE: Final = 7
 def fork(k: Kernel, p: Process) -> int:
     """fork: the puppet splits once it is told that it may."""
     if k.pids_limit and k.counted() >= k.pids_limit:
+        k.forks_refused += 1
         raise error(errno.EAGAIN)
     return k.split(p)
 
@@ -57,13 +55,11 @@ def fexecve(k: Kernel, p: Process, number: int, argv: list[str], environment: li
     _execute(k, p, opened.place, f"/proc/self/fd/{number}", argv, environment)
 
 
-def _execute(
-    k: Kernel, p: Process, place: Place, path: str, argv: list[str], environment: list[list[str]]
-) -> None:
+def _execute(k: Kernel, p: Process, place: Place, path: str, argv: list[str], environment: list[list[str]]) -> None:
     from executor.sim.kernel import EndedError  # noqa: PLC0415 - the kernel imports the calls
 
     program, argv = runnable(p, place, path, argv, SHEBANGS)
-    p.argv, p.environment = tuple(argv), {name: value for name, value in environment}
+    p.argv, p.environment = tuple(argv), {one[0]: one[1] for one in environment}
     p.executable = p.path_of(place)
     p.credentials = p.credentials.executed()
     p.caught.clear()
@@ -141,7 +137,7 @@ def waitpid(k: Kernel, p: Process, pid: int, options: int) -> list[int]:
     """wait, waitpid, wait3, wait4."""
     children = [
         one for one in p.children
-        if pid == -1 or one.pid == pid or (pid == 0 and one.group == p.group) or (pid < -1 and one.group == -pid)
+        if pid in {-1, one.pid} or (pid == 0 and one.group == p.group) or (pid < -1 and one.group == -pid)
     ]  # fmt: skip
     if not children:
         raise error(errno.ECHILD)
@@ -489,7 +485,7 @@ def prctl(k: Kernel, p: Process, a: list[Any]) -> int:
         p.need("SETPCAP")
         p.credentials = replace(who, bounding=who.bounding & ~(1 << a[1]))
     elif option == 23:
-        return who.bounding >> a[1] & 1
+        return int(who.bounding >> a[1] & 1)
     elif option == 47:
         return _ambient(p, a)
     elif option == 4:
@@ -738,6 +734,3 @@ def may_look(p: Process, other: Process) -> bool:
 def root_credentials() -> Credentials:
     """Who the guest's own processes are."""
     return Credentials(effective=EVERY, permitted=EVERY, bounding=EVERY)
-
-
-assert CAPS and READ and OpenFile

@@ -291,7 +291,7 @@ def shutdown(k: Kernel, p: Process, number: int, how: int) -> None:
 
 
 @call("getaddrinfo")
-def getaddrinfo(k: Kernel, p: Process, host: str | None, port: Any, family: int, kind: int) -> list[Any]:  # noqa: PLR0913 - as the library has it
+def getaddrinfo(k: Kernel, p: Process, host: str | None, port: Any, family: int, kind: int) -> list[Any]:
     """Names: this machine's own, and with a card what its answerer knows."""
     number = int(port) if str(port).isdecimal() else {"http": 80, "https": 443, "domain": 53}.get(str(port), 0)
     address = k.world.resolve(p, host)

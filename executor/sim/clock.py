@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -20,11 +20,20 @@ class SimClock:
     """
 
     def __init__(self, start_ns: int | None = None) -> None:
-        """Begin at `start_ns` since the epoch, now when it is not given: leases and keys are compared with real ones."""
+        """Begin at `start_ns` since the epoch, now when not given: leases and keys are compared with real ones."""
         self._now = time.time_ns() if start_ns is None else start_ns
         self._changed = threading.Condition()
         self._busy = 0
         self._waiting: dict[int, int] = {}
+        self._outside: Callable[[], int | None] = lambda: None
+
+    def watched_by(self, next_ns: Callable[[], int | None]) -> None:
+        """Somebody in real time acts at `next_ns()` of this clock: who waits stops there and lets it act."""
+        self._outside = next_ns
+
+    def outside_ns(self) -> int | None:
+        """When somebody outside is due to act; None: nobody."""
+        return self._outside()
 
     def now_ns(self) -> int:
         """Nanoseconds since the Unix epoch."""
@@ -36,7 +45,7 @@ class SimClock:
 
     @contextmanager
     def actor(self) -> Iterator[None]:
-        """This thread is an actor inside: time waits for it."""
+        """Inside, the calling thread is an actor: time waits for it."""
         with self._changed:
             self._busy += 1
         try:

@@ -7,9 +7,11 @@ agent's own pure modules (executor/guest: scope, sandbox_plan, launch_request, c
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import stat
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -18,22 +20,23 @@ from typing import Any, Final
 
 from executor.channel.channel_pb2 import Finished, Output, Sample
 from executor.channel.ioguard import IOGuard
-from executor.guest import launch_request, sandbox_plan
+from executor.errors import GuestLostError
+from executor.guest import artefact, launch_request, sandbox_plan
 from executor.guest.capability import Programs
 from executor.guest.ending import Cause, Facts, judge
 from executor.guest.errors import DeniedError
 from executor.guest.sandbox_plan import TASK_UID, WORKSPACE
 from executor.guest.scope import Writable, writable
 from executor.guest.task import BACKLOG_BYTES, READ_BYTES, SAMPLE_S
-from executor.guest.workspace import INODE_SLACK, MAX_DEPTH, SLACK_KIB, quota_for, relative
+from executor.guest.workspace import INODE_SLACK, MAX_DEPTH, SCRATCH, SLACK_KIB, quota_for, relative
 from executor.intent import FileIn, Limits
 from executor.outcome import CollectedFile
 from executor.sim import rootfs
 from executor.sim.calls_processes import root_credentials, runnable
 from executor.sim.clock import SimClock
 from executor.sim.filter import Filter
-from executor.sim.kernel import SIGKILL, Kernel
-from executor.sim.mounts import Mount, MountTable, Place, Walk
+from executor.sim.kernel import Kernel
+from executor.sim.mounts import MountTable, Place, Walk
 from executor.sim.nodes import Dentry, Node, Quota, error, file, folder
 from executor.sim.process import (
     CAPS,
@@ -61,7 +64,8 @@ NOFILE_WITHOUT: Final = (1024, 524288)
 """RLIMIT_NOFILE where nobody set one."""
 COLLECT_BYTES: Final = 8 * MIB
 COLLECT_FILES: Final = 4096
-SCRATCH: Final = "/scratch"
+OUTSIDE_S: Final = 5.0
+"""Real seconds somebody outside has to act at the moment the clock stands at."""
 
 
 @lru_cache(maxsize=2)
@@ -91,7 +95,7 @@ class Guest:
         self.vm_id: Final = vm_id
         self.world: Final = World(clock.monotonic_ns(), seed, vm_id, hardened="lockdown" not in weaken)
         self.kernel: Final = Kernel(clock, zygote, self.world, seed)
-        self.world.members = lambda: self.kernel.processes.values()
+        self.world.members = self.kernel.processes.values
         self.guard: IOGuard | None = IOGuard(clock.monotonic_ns())
         self.workspace: Workspace | None = None
         self._agent: Final = self._guest_process(60, "python3")
@@ -100,6 +104,7 @@ class Guest:
         self.task: Task | None = None
         self.outbound: deque[Output | Sample | Finished] = deque()
         self.backlog = 0
+        self.lost: Final = threading.Event()
 
     def _guest_process(self, pid: int, name: str, uid: int = 0) -> Process:
         table = self.world.guest
@@ -116,7 +121,9 @@ class Guest:
         capabilities = frozenset(lease.capabilities)
         by_identity = {
             (1, id(node)): name
-            for name, nodes in rootfs.executable(self.world.image.root, {gid: name for name, gid in groups().items()}).items()
+            for name, nodes in rootfs.executable(
+                self.world.image.root, {gid: name for name, gid in groups().items()}
+            ).items()
             for node in nodes
         }
         programs = Programs(by_identity, groups(), 1)
@@ -128,6 +135,10 @@ class Guest:
         )  # fmt: skip
         sandbox_plan.check_limits(limits)
         places = writable(lease.paths_write)
+        named = dict(lease.artefacts)
+        if len(named) != len(lease.artefacts):
+            raise DeniedError("guest.artefact_name", "two artefacts of one name")
+        artefact.check_named(named, capabilities)
         shown = frozenset(groups()) if "capability_map" in self.weaken else capabilities
         terms = sandbox_plan.Terms(
             capabilities=capabilities,
@@ -138,10 +149,12 @@ class Guest:
             hostname=self.vm_id,
             weaken=self.weaken,
             resolver="/etc/resolv.conf" if self.world.card else "",
+            artefacts=f"{SCRATCH}/1/artefact" if named else "",
         )
         owner = TASK_UID if terms.has("unprivileged_user") else 0
         self.workspace = Workspace(self.world, places, limits.disk_quota_mb if terms.has("quota") else 0, owner)
         self._terms, self._lease, self._programs = terms, lease, programs
+        self.artefacts = Artefacts(self.world, named, checked=terms.has("artefact_check"))
 
     @property
     def terms(self) -> sandbox_plan.Terms:
@@ -163,12 +176,12 @@ class Guest:
             for pid, name in ((1, "init"), (2, "kthreadd")):
                 self.kernel.processes[pid] = self._guest_process(pid, name)
             self.kernel.processes[60] = self._agent
-        table = self.world.sandbox(config, lambda: self.kernel.processes.values())
+        table = self.world.sandbox(config, self.kernel.processes.values)
         launcher = self._launcher(config, table, 1 if own else 101)
         self.kernel.processes[launcher.pid] = launcher
         self.kernel.next_pid = iter(range(launcher.pid + 1, 1 << 22))
         limits = config["linux"].get("resources", {})
-        self.kernel.pids_limit = limits.get("pids", {}).get("limit", 0)
+        self.kernel.pids_limit = terms.limits.pids + 1 if terms.has("cgroup") else 0
         self.kernel.memory_limit = limits.get("memory", {}).get("limit", 0)
         return launcher
 
@@ -184,7 +197,7 @@ class Guest:
         made.landlock = self.world.landlock(table, wanted["args"], {gid: name for name, gid in groups().items()})
         numbers = {"mount": "mnt", "network": "net"}
         kinds = {numbers.get(one["type"], one["type"]) for one in config["linux"]["namespaces"]}
-        made.namespaces = Namespaces(**{kind: 1 for kind in kinds})
+        made.namespaces = Namespaces(**dict.fromkeys(kinds, 1))
         made.dumpable, made.confined, made.cgroup = False, True, "/cordon/t1001"
         made.environment = {"PATH": "/usr/bin:/bin"}
         return made
@@ -195,7 +208,10 @@ class Guest:
         """Store a file; raises `DeniedError`."""
         if self.workspace is None:
             raise DeniedError("guest.bug", "no sandbox yet")
-        self.workspace.put(given)
+        if given.path.startswith(f"{artefact.PLACE}/"):
+            self.artefacts.put(given)
+        else:
+            self.workspace.put(given)
 
     def collect(self, paths: Iterable[str]) -> tuple[CollectedFile, ...]:
         """Files at or below `paths`."""
@@ -229,7 +245,9 @@ class Guest:
         launcher = self.container()
         path, environment = self._checked(launcher, argv, cwd, env)
         task = self._new_task(task_id, launcher)
-        child = self._child(launcher, argv, {name: value.decode("utf-8", "surrogateescape") for name, value in environment.items()})
+        child = self._child(
+            launcher, argv, {name: value.decode("utf-8", "surrogateescape") for name, value in environment.items()}
+        )
         task.main = child
         self._exec(child, path, cwd or WORKSPACE, [one.decode("utf-8", "surrogateescape") for one in argv])
         return launcher.pid
@@ -244,6 +262,8 @@ class Guest:
         text = tuple(one.decode("utf-8", "surrogateescape") for one in argv)
         if terms.has("command_check") and (self._lease is None or text not in self._lease.commands):
             raise DeniedError("guest.command_not_in_lease", f"the lease does not list {list(text)}"[:200])
+        if missing := self.artefacts.missing:
+            raise DeniedError("guest.artefact_missing", f"{missing[0]} has not come")
         path = self._program(launcher, text[0], cwd or "/")
         environment = launch_request.environment(
             sandbox_plan.DEFAULT_ENV,
@@ -257,7 +277,9 @@ class Guest:
     def _program(self, launcher: Process, name: str, cwd: str) -> str:
         """The path that execve is given, once the capability map has said yes."""
         terms = self.terms
-        candidates = [name if name.startswith("/") else f"{cwd}/{name}"] if "/" in name else [f"{one}/{name}" for one in _SEARCH]
+        candidates = (
+            [name if name.startswith("/") else f"{cwd}/{name}"] if "/" in name else [f"{one}/{name}" for one in _SEARCH]
+        )
         looker = Process(0, None, root_credentials(), launcher.mounts, launcher.root, launcher.root)
         for path in candidates:
             try:
@@ -268,6 +290,8 @@ class Guest:
             if node.kind != stat.S_IFREG:
                 continue
             if terms.has("capability_map") and terms.has("readonly_root"):
+                if id(node) in self.artefacts.complete:
+                    return path
                 known = place.mount.system is self.world.image
                 identity = (1, id(node)) if known else (2, id(node))
                 own = sandbox_plan.may_execute_own(terms)
@@ -283,7 +307,7 @@ class Guest:
             task.deadline_ns = task.started_ns + limits.wallclock_timeout_s * 1_000_000_000
             task.output_left = limits.output_mb * MIB
         self.kernel.kills.clear()
-        self.kernel.oom_kills = 0
+        self.kernel.oom_kills = self.kernel.forks_refused = 0
         self.kernel.memory_peak = self.kernel.memory_now = self.kernel.cpu_ns = 0
         self.task = task
         return task
@@ -356,10 +380,16 @@ class Guest:
 
     # While it runs --------------------------------------------------------------------------------------------------
 
-    def advance(self, until_ns: int) -> Output | Sample | Finished | None:
+    def advance(self, until_ns: int) -> Output | Sample | Finished | None:  # noqa: C901 - one turn of the clockwork
         """Let the guest go on until it has something to say to the host; None when `until_ns` comes first."""
         while True:
             now = self.clock.monotonic_ns()
+            outside = self.clock.outside_ns()
+            if outside is not None and now >= outside:
+                self.lost.wait(OUTSIDE_S)
+            if self.lost.is_set():
+                self.close()
+                raise GuestLostError("the machine was destroyed")
             wait = 0
             if self.outbound:
                 first = self.outbound[0]
@@ -371,7 +401,7 @@ class Guest:
             if now >= until_ns:
                 return None
             task = self.task
-            moments = [until_ns, *([now + wait] if self.outbound else [])]
+            moments = [until_ns, *([now + wait] if self.outbound else []), *([outside] if outside else [])]
             if task is not None:
                 if self._due(task, now) or self._over(task):
                     self._finish(task)
@@ -408,6 +438,8 @@ class Guest:
             self.outbound.append(self.sample(task))
             if self.workspace is not None and self.workspace.over():
                 task.stopped = task.stopped or "DISK"
+            elif self.kernel.forks_refused and task.output_left is not None:
+                task.stopped = task.stopped or "PIDS"
         return task.stopped is not None
 
     @staticmethod
@@ -450,6 +482,8 @@ class Guest:
             memory_peak_bytes=self.kernel.memory_peak,
             disk_bytes=self.workspace.used() if self.workspace else 0,
             pids=max(0, self.kernel.counted() - 1),
+            fds=max((len(one.files) for one in self.kernel.processes.values() if one.confined), default=0),
+            forks_refused=self.kernel.forks_refused,
         )
 
     def _finish(self, task: Task) -> None:
@@ -467,6 +501,7 @@ class Guest:
                 oom_kills=self.kernel.oom_kills,
                 seccomp=tuple(self.kernel.kills),
                 disk_over=self.workspace.over() if self.workspace else False,
+                forks_refused=self.kernel.forks_refused if task.output_left is not None else 0,
             )
         )
         self.task = None
@@ -481,6 +516,10 @@ class Guest:
                 duration_ns=self.clock.monotonic_ns() - task.started_ns,
             )
         )
+
+    def lose(self) -> None:
+        """It is destroyed; who follows it is told at once."""
+        self.lost.set()
 
     def close(self) -> None:
         """End every puppet."""
@@ -520,7 +559,9 @@ class Lease:
         env_allowlist: Iterable[str],
         commands: Iterable[tuple[str, ...]],
         limits: Limits,
+        artefacts: Iterable[tuple[str, str]] = (),
     ) -> None:
+        self.artefacts = tuple(artefacts)
         self.capabilities = tuple(capabilities)
         self.paths_write = tuple(paths_write)
         self.env_allowlist = tuple(env_allowlist)
@@ -542,6 +583,36 @@ class Task:
         self.sample_ns = now_ns + int(SAMPLE_S * 1e9)
         self.output_left: int | None = None
         self.stopped: Cause | None = None
+
+
+class Artefacts:
+    """Programs a lease brings along: executor/guest/artefact.py on the modelled disk."""
+
+    def __init__(self, world: World, named: Mapping[str, str], *, checked: bool) -> None:
+        self._named, self._checked = named, checked
+        self._received = 0
+        self.complete: dict[int, str] = {}
+        if named:
+            self._folder = folder(folder(world.scratch.root, "1", 0o700), "artefact", 0o755)
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of those that have not come yet."""
+        return sorted(set(self._named) - set(self.complete.values()))
+
+    def put(self, given: FileIn) -> None:
+        """Store one; raises `DeniedError`."""
+        name = given.path.removeprefix(f"{artefact.PLACE}/")
+        if name not in self._named or name in self.complete.values():
+            raise DeniedError(
+                "guest.artefact_name", f"the lease names no artefact {given.path!r:.120} that is still to come"
+            )
+        self._received += len(given.content)
+        if self._received > artefact.MAX_BYTES:
+            raise DeniedError("guest.artefact_size", f"the artefacts are over {artefact.MAX_BYTES} bytes")
+        if self._checked and hashlib.sha256(given.content).hexdigest() != self._named[name]:
+            raise DeniedError("guest.artefact_digest", f"{given.path} is not what the lease names")
+        self.complete[id(file(self._folder, name, given.content, 0o555))] = name
 
 
 class Workspace:
@@ -693,6 +764,3 @@ class Workspace:
             shown.data += node.read(looker)
             return path, shown, ""
         return path, node, ""
-
-
-assert SIGKILL and Mount

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import errno
 import itertools
-import os
 import signal
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from executor.guest.ending import SeccompKill
@@ -35,6 +35,10 @@ MARK: Final = "CORDON-UNMODELLED"
 SIGKILL: Final = int(signal.SIGKILL)
 SIGSYS: Final = int(signal.SIGSYS)
 X32: Final = 0x40000000
+OWN_BYTES: Final = 3 * 1024 * 1024
+"""Memory of its own that a Python process of the image has when it begins."""
+LOOK_S: Final = 0.003
+"""A puppet that took longer between two calls may have taken memory."""
 PATIENCE_S: Final = 120.0
 """Real seconds a puppet may compute between two calls before it counts as lost."""
 _IGNORED_BY_DEFAULT: Final = frozenset({int(signal.SIGCHLD), int(signal.SIGURG), int(signal.SIGWINCH), 18})
@@ -55,12 +59,13 @@ class Kernel:
         self.oom_kills = 0
         self.memory_limit = 0
         self.pids_limit = 0
+        self.forks_refused = 0
         self.memory_peak = 0
         self.memory_now = 0
         self.cpu_ns = 0
         self.keys: dict[str, int] = {}
         self.unmodelled: list[str] = []
-        self.next_pid = itertools.count(2)
+        self.next_pid: Iterator[int] = itertools.count(2)
         self._ready: deque[tuple[Process, Any]] = deque()
         self._blocked: dict[Process, tuple[Sequence[Any], int | None]] = {}
         self._interrupted: dict[Process, list[tuple[Sequence[Any], bool]]] = {}
@@ -114,6 +119,7 @@ class Kernel:
         puppet = process.puppet
         if puppet is None:
             return None
+        begun = time.perf_counter()
         try:
             if not puppet.waiting(GRACE_S):
                 started, waited = puppet.cpu_ns(), 0.0
@@ -126,10 +132,13 @@ class Kernel:
                     if self.over_time or waited > PATIENCE_S:
                         self._ready.appendleft((process, None))  # goes on computing; whoever runs the machine looks
                         return None
-            return puppet.receive()
+            message = puppet.receive()
+            if time.perf_counter() - begun > LOOK_S:
+                self._measure(process)
         except PuppetGoneError:
             self.end(process, int(signal.SIGSEGV))
             return None
+        return message if process.alive else None
 
     over_time = False
     """Whether something outside is due: set by the machine's clockwork while a puppet only computes."""
@@ -143,14 +152,21 @@ class Kernel:
         self.cpu_ns += took
         self.clock.spend(took)
         self.over_time = self.clock.monotonic_ns() >= self.due_ns
-        if process.puppet is not None and self.memory_limit:
-            self.use_memory(process, process.puppet.memory_bytes())
+        self._measure(process)
+
+    def _measure(self, process: Process) -> None:
+        """Look at the memory a puppet holds."""
+        if process.puppet is not None:
+            self.use_memory(process, max(0, process.puppet.memory_bytes() - self.zygote.base_bytes) + OWN_BYTES)
 
     def use_memory(self, process: Process, more: int) -> None:
         """Notice what a process holds; over the group's limit the whole group is killed, as memory.oom.group says."""
-        self.memory_now = more + self.world.shared_memory()
+        process.memory = more
+        now = sum(one.memory for one in self.processes.values() if one.alive) + self.world.shared_memory()
+        over = bool(self.memory_limit) and now > self.memory_limit
+        self.memory_now = min(now, self.memory_limit) if self.memory_limit else now  # the kernel lets nobody above it
         self.memory_peak = max(self.memory_peak, self.memory_now)
-        if self.memory_limit and self.memory_now > self.memory_limit:
+        if over:
             self.oom_kills += 1
             for one in list(self.processes.values()):
                 if one.alive and one.confined:
@@ -417,6 +433,3 @@ class EndedError(Exception):
 def exit_status(code: int) -> int:
     """The wait status of an exit with `code`."""
     return (code & 0xFF) << 8
-
-
-assert os.name == "posix"

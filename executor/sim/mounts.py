@@ -106,7 +106,7 @@ class Walk:
     process: Process
     links: int = 0
 
-    def find(
+    def find(  # noqa: C901 - the kernel's own rules, in its order
         self, path: str, start: Place, *, follow: bool = True, parent: bool = False
     ) -> tuple[Place, str]:
         """The place `path` leads to; with `parent` the folder and the last name in it, which may not be there.
@@ -189,11 +189,12 @@ def full_path(place: Place, table: MountTable, root: Place) -> str:
     for _ in range(PATH_MAX):
         if dentry.node is top.dentry.node and mount is top.mount:
             break
-        if dentry.node is mount.root.node or dentry.parent is None:
-            if mount.parent is None or mount.at is None:
-                break
-            mount, dentry = mount.parent, mount.at
-            continue
-        parts.append(dentry.name)
-        dentry = dentry.parent
+        above = None if dentry.node is mount.root.node else dentry.parent
+        if above is not None:
+            parts.append(dentry.name)
+            dentry = above
+        elif mount.parent is not None and mount.at is not None:
+            dentry, mount = mount.at, mount.parent
+        else:
+            break
     return "/" + "/".join(reversed(parts))

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from executor.errors import OutsideError
 from executor.guest.sandbox_plan import ALL_CAPABILITIES
 from executor.sim.filter import Filter
-from executor.sim.mounts import NODEV, Mount, MountTable, Place, Walk, full_path
+from executor.sim.mounts import NODEV, MountTable, Place, Walk, full_path
 from executor.sim.nodes import Node, error
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ MAKE: Final[Mapping[int, int]] = {
     stat.S_IFLNK: 1 << 12,
 }
 REFER: Final = 1 << 13
-WRITE_TREE: Final = (
-    WRITE_FILE | REMOVE_DIR | REMOVE_FILE | REFER | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 12
-)
+WRITE_TREE: Final = WRITE_FILE | REMOVE_DIR | REMOVE_FILE | REFER | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 12
 WRITE_HANDLED: Final = WRITE_TREE | 1 << 6 | 1 << 11
 """Access rights of linux/landlock.h as fixtures/gold_image/launch.c handles them."""
 
@@ -51,8 +50,10 @@ class WaitError(Exception):
         self.until_ns = until_ns
 
 
-class UnmodelledError(Exception):
-    """The guest asked for something the model has no answer to; the text names it."""
+class UnmodelledError(OutsideError):
+    """Something the model has no answer to; the text names it. What it was asked for stays UNMEASURED."""
+
+    code = "sim.unmodelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +67,17 @@ class Landlock:
     def allows(self, place: Place, wanted: int) -> bool:
         """Whether every handled right of `wanted` is granted at `place` or above it."""
         missing = wanted & self.handled
-        mount: Mount | None = place.mount
+        mount = place.mount
         dentry = place.dentry
         while missing:
             missing &= ~self.grants.get(id(dentry.node), 0)
-            if mount is not None and dentry.node is mount.root.node:
-                if mount.parent is None or mount.at is None:
-                    break
-                mount, dentry = mount.parent, mount.at
-                continue
-            if dentry.parent is None:
+            above = None if dentry.node is mount.root.node else dentry.parent
+            if above is not None:
+                dentry = above
+            elif mount.parent is not None and mount.at is not None:
+                dentry, mount = mount.at, mount.parent
+            else:
                 break
-            dentry = dentry.parent
         return not missing
 
 
@@ -200,6 +200,7 @@ class Process:
     oom_score: int = 0
     personality: int = 0
     locked: int = 0
+    memory: int = 0
     cgroup: str = "/"
     death_signal: int = 0
 

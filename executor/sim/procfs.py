@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import stat
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
@@ -16,10 +15,10 @@ if TYPE_CHECKING:
     from executor.sim.world import World
 
 FILLED: Final = (
-    "buddyinfo", "consoles", "diskstats", "execdomains", "interrupts", "iomem", "ioports", "key-users", "keys", "modules",
-    "pagetypeinfo", "partitions", "schedstat", "softirqs", "swaps", "vmstat", "zoneinfo", "cgroups", "cpuinfo", "crypto",
-    "devices", "fb", "filesystems", "loadavg", "locks", "meminfo", "misc", "stat", "uptime", "cmdline", "mtrr",
-)  # fmt: skip
+    *("buddyinfo", "consoles", "diskstats", "execdomains", "interrupts", "iomem", "ioports", "key-users", "keys"),
+    *("modules", "pagetypeinfo", "partitions", "schedstat", "softirqs", "swaps", "vmstat", "zoneinfo", "cgroups"),
+    *("cpuinfo", "crypto", "devices", "fb", "filesystems", "loadavg", "locks", "misc", "stat", "uptime", "mtrr"),
+)
 """Ordinary files of the machine; what they hold here is their name, which is enough to be something."""
 OWNER_ONLY: Final = ("slabinfo", "vmallocinfo", "timer_list")
 PAGES: Final = ("kpagecgroup", "kpagecount", "kpageflags")
@@ -101,7 +100,7 @@ class ProcFs:
                 here = folder(here, part, 0o555)
             node = virtual(here, name, lambda _p, _path=path: self._shown(_p, _path), 0o644)  # type: ignore[misc]
             node.permitted = _sysctl
-            node.write = lambda _p, data, _path=path: self._world.set(_path, data.decode(errors="replace").strip())  # type: ignore[misc]
+            node.write = lambda _p, data, _path=path: self._world.set(_path, data.decode(errors="replace").strip())
             if path in WRITE_ONLY:
                 node.mode = stat.S_IFREG | 0o200
         folder(folder(root, "fs", 0o555), "binfmt_misc", 0o555)
@@ -174,8 +173,8 @@ class ProcFs:
         here.node.children["loginuid"].node.write = lambda p, _data: p.need("AUDIT_CONTROL")
         for name, place in (("root", lambda: target.root), ("cwd", lambda: target.cwd)):
             node = link(here, name, "")
-            node.read = lambda p, _look=look, _place=place: _linked(p, _look, self._world.path_in(target, _place()))  # type: ignore[misc]
-            node.jump = lambda p, _look=look, _place=place: _jumped(p, _look, _place)  # type: ignore[misc]
+            node.read = lambda p, _look=look, _place=place: _linked(p, _look, self._world.path_in(target, _place()))
+            node.jump = lambda p, _look=look, _place=place: _jumped(p, _look, _place)
         exe = link(here, "exe", "")
         exe.read = lambda p: _linked(p, look, target.executable)
         self._descriptors(here, target, look)
@@ -189,9 +188,9 @@ class ProcFs:
     def _descriptors(self, here: Dentry, target: Process, look: Callable[[Process, int], None]) -> None:
         for name in ("fd", "fdinfo"):
             numbers = folder(here, name, 0o500 if name == "fd" else 0o555)
-            numbers.node.permitted = lambda p, wanted: look(p, wanted)
+            numbers.node.permitted = look
             numbers.node.names = lambda _p: [str(one) for one in sorted(target.files)]
-            numbers.node.find = lambda _p, number, _n=numbers: self._descriptor(_n, target, number)  # type: ignore[misc]
+            numbers.node.find = lambda _p, number, _n=numbers: self._descriptor(_n, target, number)
 
     def _descriptor(self, numbers: Dentry, target: Process, number: str) -> Dentry | None:
         entry = target.files.get(int(number)) if number.isdecimal() else None
@@ -214,13 +213,11 @@ class ProcFs:
         names = folder(here, "ns", 0o511)
         for name in ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"):
             node = link(names, name, "")
-            node.read = lambda p, _name=name: _linked(  # type: ignore[misc]
+            node.read = lambda p, _name=name: _linked(
                 p, look, f"{_name}:[{4026531840 + getattr(target.namespaces, _name)}]"
             )
             file = Node(self._world.namespaces, stat.S_IFREG | 0o444)
-            node.jump = lambda p, _file=file: _jumped(  # type: ignore[misc]
-                p, look, lambda: _place(self._world.memory_mount, _file)
-            )
+            node.jump = lambda p, _file=file: _jumped(p, look, lambda: _place(self._world.memory_mount, _file))
 
 
 def _place(mount: Any, node: Node) -> Any:
@@ -289,7 +286,7 @@ def _status(world: World, target: Process) -> bytes:
 
 def comm(target: Process) -> str:
     """The short name of a process."""
-    name = os.path.basename(target.argv[0]) if target.program.startswith("python") and target.argv else target.program
+    name = target.argv[0].rpartition("/")[2] if target.program.startswith("python") and target.argv else target.program
     return name[:15]
 
 
@@ -298,12 +295,19 @@ def _limits(_world: World, target: Process) -> bytes:
     return ("\n".join(rows) + "\n").encode()
 
 
-_MAPS: Final = b"00400000-00401000 r-xp 00000000 fe:01 100 /usr/bin/program\n7ffd0000-7ffd1000 rw-p 00000000 00:00 0 [stack]\n"
+_MAPS: Final = (
+    b"00400000-00401000 r-xp 00000000 fe:01 100 /usr/bin/program\n7ffd0000-7ffd1000 rw-p 00000000 00:00 0 [stack]\n"
+)
 _FILES: Final[tuple[tuple[str, int, Callable[[Any, Process], bytes], bool], ...]] = (
     ("status", 0o444, _status, False),
     ("comm", 0o644, lambda _w, t: f"{comm(t)}\n".encode(), False),
     ("cmdline", 0o444, lambda _w, t: "\0".join([*t.argv, ""]).encode(), False),
-    ("stat", 0o444, lambda _w, t: f"{t.pid} ({comm(t)}) S {t.parent.pid if t.parent else 0} {t.group}\n".encode(), False),
+    (
+        "stat",
+        0o444,
+        lambda _w, t: f"{t.pid} ({comm(t)}) S {t.parent.pid if t.parent else 0} {t.group}\n".encode(),
+        False,
+    ),
     ("statm", 0o444, lambda _w, _t: b"3498 2070 1367 688 0 1237 0\n", False),
     ("limits", 0o444, _limits, False),
     ("cgroup", 0o444, lambda w, t: w.cgroup_of(t), False),

@@ -1,4 +1,4 @@
-"""Machines of the engine `sim`: what `executor/pool` is to QEMU. Seeded, in virtual time, nothing on the host but one helper."""
+"""Machines of the engine `sim`: what `executor/pool` is to QEMU. Seeded, in virtual time, with one helper process."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from executor.guest.errors import DeniedError
 from executor.intent import Command, FileIn, Limits
 from executor.machine import Boot, Profile
 from executor.outcome import CollectedFile
+from executor.pool.ledger import Ledger
+from executor.quota import HostUsage, VmBounds
 from executor.sim import rootfs
 from executor.sim.clock import SimClock
 from executor.sim.guest import GUEST, Guest, Lease
+from executor.sim.process import UnmodelledError
 from executor.sim.puppeteer import Zygote
 from executor.sim.world import RELEASE
+from executor.trail import Recorder
 from executor.weaken import GUEST_CONTROLS
 
 ANSWER_NS: Final = 5_000_000
@@ -47,9 +51,11 @@ class SimSession:
         env_allowlist: Iterable[str],
         commands: Iterable[tuple[str, ...]],
         limits: Limits,
+        artefacts: Iterable[tuple[str, str]] = (),
     ) -> Denial | None:
         """See `executor.machine.Session`."""
-        return self._ask(lambda: self._guest.prepare(Lease(capabilities, paths_write, env_allowlist, commands, limits)))
+        lease = Lease(capabilities, paths_write, env_allowlist, commands, limits, artefacts)
+        return self._ask(lambda: self._guest.prepare(lease))
 
     def put_file(self, file: FileIn) -> Denial | None:
         """See `executor.machine.Session`."""
@@ -109,6 +115,7 @@ class SimMachine:
         """`ended` is called once, when it is destroyed."""
         self._name, self._guest, self._boot, self._ended = name, guest, boot, ended
         self._session: Final = SimSession(guest)
+        self._owner = threading.get_ident()
         self._alive = True
 
     @property
@@ -135,20 +142,49 @@ class SimMachine:
         """Bytes it would take on the host's disk: what the task wrote."""
         return self._guest.workspace.used() if self._guest.workspace else 0
 
-    def destroy(self) -> None:
-        """End it; idempotent."""
+    @property
+    def bounds(self) -> VmBounds:
+        """No QEMU, no bounds on one."""
+        return VmBounds()
+
+    @property
+    def uses(self) -> int:
+        """Each is used once."""
+        return 1
+
+    def usage(self) -> HostUsage:
+        """Nothing on the host but what the task wrote."""
+        return HostUsage(overlay_bytes=self.overlay_bytes())
+
+    def network(self) -> dict[str, Any]:
+        """Without a card there is nothing to record."""
+        return {}
+
+    def reset(self) -> bool:
+        """Machines are used once."""
+        return False
+
+    def recycled(self, record: Callable[[], None]) -> bool:
+        """Machines are used once."""
+        return False
+
+    def destroy(self, *, keep_overlay: bool = False) -> None:
+        """End it; idempotent. From another thread than the one that works with it: that one is told."""
         if self._alive:
             self._alive = False
-            self._guest.close()
+            self._guest.lose()
             self._ended(self)
+        if threading.get_ident() == self._owner:
+            self._guest.close()
 
 
 class SimProvider:
     """Makes simulated machines. Thread-safe. The n-th machine of a seed is the same in every run."""
 
-    def __init__(self, clock: SimClock, seed: int = 0) -> None:
-        """Start the helper process; raises `PuppetError`."""
+    def __init__(self, clock: SimClock, seed: int = 0, recorder: Recorder | None = None) -> None:
+        """Start the helper process; raises `PuppetError`. `recorder` takes what a pool would record."""
         self.clock: Final = clock
+        self._ledger: Final = Ledger(recorder, "sim")
         self._seed = seed
         self._zygote: Final = Zygote()
         self._numbers: Final = itertools.count(1)
@@ -165,6 +201,8 @@ class SimProvider:
 
     def acquire(self, profile: Profile, weaken: frozenset[str]) -> SimMachine:
         """A machine for one task."""
+        if profile.egress:
+            raise UnmodelledError("a network card: who answers behind it is outside the machine")
         number = next(self._numbers)
         name = f"vm-{number:08x}"
         seed = int.from_bytes(hashlib.sha256(f"{self._seed}:{number}".encode()).digest()[:8], "little")
@@ -177,6 +215,8 @@ class SimProvider:
             self._counts["hits"] += 1
             machine = SimMachine(name, guest, Boot(0, RELEASE, model_digest()), self._ended)
             self._alive[machine] = ExitStack()
+        self._ledger.ready(name)
+        self._ledger.handed_out(name)
         return machine
 
     def statistics(self) -> dict[str, int]:
@@ -188,7 +228,7 @@ class SimProvider:
         """SCRAM: nothing runs while nobody dispatches; what runs is told by its own watch."""
         with self._lock:
             self._paused = True
-            return Stopped(tuple(machine.name for machine in self._alive), ())
+            return Stopped(tuple(machine.name for machine in self._alive), (), ())
 
     def resume_all(self) -> tuple[str, ...]:
         """Go on."""
@@ -217,7 +257,12 @@ def model_digest() -> str:
 def _digest() -> str:
     found = hashlib.sha256()
     here = GUEST.parent / "sim"
-    names = [*sorted(here.rglob("*.py")), *sorted(here.glob("*.txt")), *sorted(GUEST.glob("*.py")), *sorted(GUEST.glob("*.json"))]
+    names = [
+        *sorted(here.rglob("*.py")),
+        *sorted(here.glob("*.txt")),
+        *sorted(GUEST.glob("*.py")),
+        *sorted(GUEST.glob("*.json")),
+    ]
     for path in names:
         found.update(path.name.encode() + b"\0" + path.read_bytes())
     return found.hexdigest()
@@ -235,10 +280,10 @@ def puppet_programs() -> frozenset[str]:
 
 
 def open_machines(
-    clock: SimClock, resources: ExitStack, *, seed: int = 0
+    clock: SimClock, resources: ExitStack, *, seed: int = 0, recorder: Recorder | None = None
 ) -> tuple[SimProvider, dict[str, Any]]:
     """The machines of a simulated executor, and the facts of its report."""
-    provider = SimProvider(clock, seed)
+    provider = SimProvider(clock, seed, recorder)
     resources.callback(provider.close)
     digest = model_digest()
     facts = {

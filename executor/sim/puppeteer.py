@@ -60,7 +60,6 @@ class Puppet:
         self._buffer = bytearray()
         self.pid = pid
         self._handle = os.pidfd_open(pid)
-        self.base_rss = 0
 
     def send(self, message: Any) -> None:
         """Let it go on with an answer; one that is gone hears nothing."""
@@ -110,12 +109,8 @@ class Puppet:
             return 0
 
     def memory_bytes(self) -> int:
-        """Real memory that is its own."""
-        try:
-            fields = Path(f"/proc/{self.pid}/statm").read_text().split()
-        except OSError:
-            return 0
-        return (int(fields[1]) - int(fields[2])) * 4096
+        """Real memory, what it shares with the zygote included."""
+        return memory_of(self.pid)
 
     def end(self) -> None:
         """Kill it; a second call is silent."""
@@ -126,6 +121,15 @@ class Puppet:
         os.close(self._handle)
         self._handle = -1
         self._channel.close()
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of anonymous memory of a process; 0 when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/statm").read_text().split()
+    except OSError:
+        return 0
+    return (int(fields[1]) - int(fields[2])) * 4096
 
 
 class Zygote:
@@ -155,6 +159,9 @@ class Zygote:
             self._process.kill()
             words = self._process.communicate()[1].decode(errors="replace").strip()[-400:]
             raise PuppetError(f"the simulator's helper did not start: {words or 'no word from it'}")
+
+        self.base_bytes = memory_of(self._process.pid)
+        """What a puppet has before its program begins."""
 
     def spawn(self, order: dict[str, Any]) -> Puppet:
         """A puppet that runs a program as `order` says."""

@@ -15,7 +15,7 @@ LOADER: Final = "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
 LAUNCH: Final = "/opt/cordon/bin/launch"
 MODULE: Final = b"\x7fELFmodule:"
 """What a kernel module consists of here: its file's name."""
-_PASSWD: Final = """root:x:0:0:root:/root:/bin/bash
+_USERS: Final = """root:x:0:0:root:/root:/bin/bash
 daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
 bin:x:2:2:bin:/bin:/usr/sbin/nologin
 sys:x:3:3:sys:/dev:/usr/sbin/nologin
@@ -24,7 +24,7 @@ task:x:1000:1000:task:/workspace:/usr/sbin/nologin
 """
 _GROUP: Final = "root:x:0:\ndaemon:x:1:\ntty:x:5:\nshadow:x:42:\nnogroup:x:65534:\ntask:x:1000:\n"
 _TEXTS: Final = {
-    "/etc/passwd": _PASSWD,
+    "/etc/passwd": _USERS,
     "/etc/group": _GROUP,
     "/etc/hosts": "127.0.0.1 localhost\n",
     "/etc/hostname": "cordon\n",

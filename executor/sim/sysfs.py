@@ -62,7 +62,10 @@ def security_tree(world: World) -> FileSystem:
     def lock(_process: Process, data: bytes) -> None:
         world.locked_down = world.locked_down or data.strip() in {b"integrity", b"confidentiality"}
 
-    shown = lambda _p: b"none integrity [confidentiality]\n" if world.locked_down else b"[none] integrity confidentiality\n"  # noqa: E731
+    def shown(_process: Process) -> bytes:
+        now = "confidentiality" if world.locked_down else "none"
+        return " ".join(f"[{one}]" if one == now else one for one in ("none", "integrity", "confidentiality")).encode()
+
     virtual(system.root, "lockdown", shown, 0o644).write = lock
     return system
 
@@ -82,8 +85,8 @@ def fill_group(world: World, group: Dentry) -> None:
     group.node.special = "cgroup"
     for name, mode in GROUP_FILES:
         node = Node(group.node.system, stat.S_IFREG | mode)
-        node.read = lambda _p, _name=name: _shown(world, group, _name)  # type: ignore[misc]
-        node.write = lambda _p, data, _name=name: _written(world, group, _name, data)  # type: ignore[misc]
+        node.read = lambda _p, _name=name: _shown(world, group, _name)
+        node.write = lambda _p, data, _name=name: _written(world, group, _name, data)
         group.add(name, node)
 
 
@@ -99,7 +102,9 @@ def _path(group: Dentry) -> str:
 def _shown(world: World, group: Dentry, name: str) -> bytes:
     if name == "cgroup.procs":
         return b"".join(f"{one.pid}\n".encode() for one in world.members() if one.cgroup == _path(group))
-    return {"cgroup.controllers": b"cpu memory pids\n", "cgroup.subtree_control": b"cpu memory pids\n"}.get(name, b"max\n")
+    return {"cgroup.controllers": b"cpu memory pids\n", "cgroup.subtree_control": b"cpu memory pids\n"}.get(
+        name, b"max\n"
+    )
 
 
 def _written(world: World, group: Dentry, name: str, data: bytes) -> None:

@@ -7,6 +7,7 @@ The sandbox is built from the very OCI configuration and launcher arguments that
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -105,7 +106,7 @@ class World:
         root = Mount(self.image, self.image.root, RDONLY | NODEV)
         self.guest = MountTable(root)
         for path, system, flags in (
-            ("/proc", procfs.ProcFs(self, lambda: self.members(), whole=True).system, NOSUID | NODEV | NOEXEC),
+            ("/proc", procfs.ProcFs(self, self._members, whole=True).system, NOSUID | NODEV | NOEXEC),
             ("/sys", self.sysfs, NOSUID | NODEV | NOEXEC),
             ("/sys/fs/cgroup", self.cgroups, NOSUID | NODEV | NOEXEC),
             ("/sys/kernel/security", self.securityfs, NOSUID | NODEV | NOEXEC),
@@ -116,6 +117,10 @@ class World:
             ("/agent", self.agent_disk, RDONLY | NOSUID | NODEV | NOEXEC),
         ):
             self.guest.attach(Mount(system, system.root, flags), self._at(self.guest, path))
+
+    def _members(self) -> Iterable[Process]:
+        """Whoever runs now; the guest fills `members` in later."""
+        return self.members()
 
     def _at(self, table: MountTable, path: str) -> Place:
         """A place by its path, without anybody's rights."""
@@ -153,7 +158,7 @@ class World:
             node.special = "tty"
         elif number == (1, 11):
             node.special = "kmsg"
-        elif number[0] == 240:  # noqa: PLR2004 - the port's major number
+        elif number[0] == 240:
             node.special = "port"
             node.opened = _busy
 
@@ -255,7 +260,7 @@ class World:
         handled = (EXECUTE if "-e" in words else 0) | (WRITE_HANDLED if "-f" in words else 0)
         if not handled:
             return ()
-        for option, value in zip(words, words[1:], strict=False):
+        for option, value in itertools.pairwise(words):
             if option == "-x" and handled & EXECUTE:
                 name = value.rpartition("/")[2].replace("_", ":", 1)
                 for node in lists["system" if name == "system" else name]:
@@ -305,7 +310,7 @@ class World:
 
     def proc(self, _process: Process) -> FileSystem:
         """A new mount of /proc."""
-        return procfs.ProcFs(self, lambda: self.members(), whole=True).system
+        return procfs.ProcFs(self, self._members, whole=True).system
 
     def path_in(self, process: Process, place: Place) -> str:
         """A path as `process` sees it."""
@@ -322,10 +327,14 @@ class World:
         rows = []
         for mount in process.mounts.all:
             where = full_path(Place(mount, mount.root), process.mounts, process.root)
-            options = ",".join([("ro" if mount.read_only else "rw"), *(n for n, f in FLAGS.items() if mount.flags & f and f != 1)])
+            options = ",".join(
+                [("ro" if mount.read_only else "rw"), *(n for n, f in FLAGS.items() if mount.flags & f and f != 1)]
+            )
             parent = mount.parent.number if mount.parent else 1
             if kind == 0:
-                rows.append(f"{mount.number} {parent} 0:{mount.system.device} / {where} {options} - {mount.system.kind} none rw")
+                rows.append(
+                    f"{mount.number} {parent} 0:{mount.system.device} / {where} {options} - {mount.system.kind} none rw"
+                )
             else:
                 rows.append(f"none {where} {mount.system.kind} {options} 0 0")
         return ("\n".join(rows) + "\n").encode()
@@ -477,7 +486,7 @@ class World:
         """The address of a name; error numbers from 1000 down are the resolver's."""
         if not host or host == "localhost":
             return "127.0.0.1"
-        if host.replace(".", "").isdigit() and host.count(".") == 3 or ":" in host:  # noqa: PLR2004 - dots
+        if (host.replace(".", "").isdigit() and host.count(".") == 3) or ":" in host:
             return host
         if self.card is None or process.namespaces.net:
             raise OSError(1000 - 3, "name resolution")

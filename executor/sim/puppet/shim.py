@@ -343,6 +343,7 @@ def become(fd, raw):
 def _become(raw):
     order = json.loads(raw, object_hook=_bytes)
     posix = stash["posix"]
+    sys.path[:] = [LIBRARY]
     posix.environ.clear()  # the very mapping that os.environ is a view of
     posix.environ.update({name.encode(): value.encode("utf-8", "surrogateescape") for name, value in order["env"]})
     io = sys.modules["io"]
