@@ -62,7 +62,7 @@ class LocalExecutor:
     def __init__(
         self,
         pipeline: Pipeline,
-        provider: WarmProvider,
+        provider: WarmProvider | SimProvider,
         policy: PolicyEngine,
         log: SvfLog,
         host: VmHost | SimProvider,
@@ -201,7 +201,7 @@ def open_executor(
         resources.callback(sentinel.close)
         sentinel.start()
         host: VmHost | SimProvider
-        provider: MachineProvider
+        provider: WarmProvider | SimProvider
         if virtual:
             host, facts = open_machines(virtual, resources, recorder=log)
             provider = host

@@ -224,6 +224,10 @@ class SimProvider:
         with self._lock:
             return {**self._counts, "idle": 1, "alive": len(self._alive)}
 
+    def wait_waiting(self, _count: int, _seconds: float) -> bool:
+        """A machine is there whenever one is asked for."""
+        return True
+
     def pause_all(self) -> Stopped:
         """SCRAM: nothing runs while nobody dispatches; what runs is told by its own watch."""
         with self._lock:
