@@ -118,14 +118,14 @@ def record(tasks: int, keep: Path | None = None) -> tuple[Recorded, str]:
     # Intents of the warm-up come first; times count from the load's own first arrival.
     own = found.passages[WARM_UP:]
     begun = own[0].arrived_s
-    return Recorded(tuple(replace(one, arrived_s=one.arrived_s - begun) for one in own)), engine
+    return replace(found, passages=tuple(replace(one, arrived_s=one.arrived_s - begun) for one in own)), engine
 
 
 def compared(recorded: Recorded) -> dict[str, float]:
     """Measured and predicted mean waits in seconds."""
     measured = mean([passage.waited_s for passage in recorded.passages])
     fitted = mean(predicted_waits(as_load(recorded, workers=WORKERS, pool=POOL)))
-    even = as_load(Recorded(recorded.passages[::2]), workers=WORKERS, pool=POOL)
+    even = as_load(replace(recorded, passages=recorded.passages[::2]), workers=WORKERS, pool=POOL)
     whole = as_load(recorded, workers=WORKERS, pool=POOL)
     by_name = {source.name: source for source in even.sources}
     sources = tuple(

@@ -36,6 +36,8 @@ class Serving:
     """0: no limit."""
     clone_s: Duration = NOTHING
     acquire_s: Duration = NOTHING
+    refill_s: Duration | None = None
+    """None: as `clone_s`."""
     coupled: bool = False
     """Whether `workers` was left out: then there are as many as the pool has machines."""
 

@@ -123,7 +123,11 @@ class _Builder:
         known: dict[str, Any] = {
             name: raw[name] for name in ("hosts", "queue", "memory_mb", "machine_mb", "vms_max") if name in raw
         }
-        known |= {name: self._duration(raw[name], (*where, name)) for name in ("clone_s", "acquire_s") if name in raw}
+        known |= {
+            name: self._duration(raw[name], (*where, name))
+            for name in ("clone_s", "refill_s", "acquire_s")
+            if name in raw
+        }
         return Serving(workers, raw.get("pool", workers), coupled="workers" not in raw, **known)
 
     def _budget(self, raw: Mapping[str, Any]) -> BudgetPlan:

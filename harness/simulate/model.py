@@ -72,6 +72,7 @@ class Model:
             if not getattr(load.stages, name).nothing
         }
         self._clone: Sampler = serving.clone_s.sampler(stream(load.seed, "clone"))
+        self._renew: Sampler = (serving.refill_s or serving.clone_s).sampler(stream(load.seed, "refill"))
         self._acquire: Sampler = serving.acquire_s.sampler(stream(load.seed, "acquire"))
         self._limited = serving.memory_mb != UNLIMITED_MB
         self.stopped: Scram | None = None
@@ -300,7 +301,7 @@ class Model:
         elif wanted > host.warm:
             host.cloning = 1
             host.alive += 1
-            self.at(self.env.now + self._clone(), self._cloned, (host, host.life))
+            self.at(self.env.now + self._renew(), self._cloned, (host, host.life))
 
     def _cloned(self, event: Any) -> None:
         host, life = event.value

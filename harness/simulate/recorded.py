@@ -6,6 +6,7 @@
     acquire   from there -> vm_event.ACQUIRED, where the machine came from the pool
     clone     the same where it had to be made first, less the mean `acquire`
     run       vm_event.ACQUIRED -> the last event of the intent
+    refill    a machine taken from the pool, or the machine before -> the pool's own vm_event.READY
 
 An intent counts when it came that far. It arrived when it was submitted, less what it had waited at the door.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ from executor.clock import parse_rfc3339
 from executor.svf.event import Event
 from executor.svf.read import read as read_trail
 
-STAGES: Final = ("review", "decision", "lease", "acquire", "clone", "run")
+STAGES: Final = ("review", "decision", "lease", "acquire", "clone", "run", "refill")
 NS: Final = 1_000_000_000
 MADE: Final = "vm_event.READY"
 """In the trail of an intent whose machine had to be made while it waited; the pool tells of its own outside of them."""
@@ -43,13 +45,15 @@ class Recorded:
     """A trail as a load."""
 
     passages: tuple[Passage, ...]
+    refills: tuple[float, ...] = ()
 
     @property
     def stages(self) -> dict[str, tuple[float, ...]]:
         """Stage -> what it took, in the order of arrival."""
-        return {
+        seen = {
             name: tuple(passage.stages[name] for passage in self.passages if name in passage.stages) for name in STAGES
         }
+        return {**seen, "refill": self.refills}
 
     @property
     def requesters(self) -> tuple[str, ...]:
@@ -69,13 +73,47 @@ def read(folder: Path) -> Recorded:
 def of_events(events: Iterable[Event]) -> Recorded:
     """What `events` say, in the order in which the tasks came."""
     by_intent: dict[str, list[Event]] = {}
-    for event in events:
+    kept = list(events)
+    for event in kept:
         if event.intent_id:
             by_intent.setdefault(event.intent_id, []).append(event)
     found = [passage for own in by_intent.values() if (passage := _passage(own))]
     first = min((passage.arrived_s for passage in found), default=0.0)
     found.sort(key=lambda passage: passage.arrived_s)
-    return Recorded(_split([_shifted(passage, first) for passage in found]))
+    return Recorded(_split([_shifted(passage, first) for passage in found]), _refills(kept))
+
+
+def _refills(events: Iterable[Event]) -> tuple[float, ...]:
+    """What each machine took that the pool made after it had been full for the first time.
+
+    It makes one after the other from the moment a task takes one, which is when that task was dispatched.
+    """
+    changes: list[tuple[float, int]] = []
+    dispatched: dict[str, float] = {}
+    waiting: set[str] = set()
+    for event in events:
+        now = parse_rfc3339(event.ts) / NS
+        if event.type == MADE and not event.intent_id:
+            changes.append((now, 1))
+            waiting.add(event.vm_id)
+        elif event.type == "task_event.DISPATCHED":
+            dispatched[event.intent_id] = now
+        elif event.type == "vm_event.ACQUIRED" and event.vm_id in waiting:
+            waiting.discard(event.vm_id)
+            changes.append((dispatched.get(event.intent_id, now), -1))
+    changes.sort()
+    size = max(accumulate(change for _, change in changes), default=0)
+    found: list[float] = []
+    level, been_full, since = 0, False, None
+    for now, change in changes:
+        level += change
+        if change > 0 and been_full and since is not None:
+            found.append(now - since)
+        if level >= size:
+            been_full, since = True, None
+        elif change > 0 or since is None:
+            since = now
+    return tuple(found)
 
 
 def _passage(events: Sequence[Event]) -> Passage | None:

@@ -40,7 +40,7 @@ def as_load(recorded: Recorded, *, workers: int, pool: int, form: Form = "empiri
     return Load(
         "recorded",
         "A recorded run",
-        Serving(workers, pool, clone_s=seen["clone"], acquire_s=seen["acquire"]),
+        Serving(workers, pool, clone_s=seen["clone"], acquire_s=seen["acquire"], refill_s=seen["refill"]),
         sources,
         seed=seed,
         stages=Stages(seen["review"], seen["decision"], seen["lease"]),

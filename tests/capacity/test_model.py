@@ -179,6 +179,13 @@ def test_an_empty_pool_costs_a_clone_and_is_refilled_one_at_a_time() -> None:
     assert found["turnaround_s"]["NORMAL"]["max"] == 3.0
 
 
+def test_a_refill_may_take_another_time_than_a_clone_in_a_tasks_way() -> None:
+    """The pool's machine is there after its own time: the third task a second later finds it."""
+    serving = Serving(2, 1, clone_s=Duration("constant", (9.0,)), refill_s=Duration("constant", (0.5,)))
+    found = run(at(0, 1, 2, service=0.2), serving)
+    assert (found["pool"]["hits"], found["pool"]["misses"]) == (3, 0)
+
+
 def test_short_memory_keeps_the_pool_small() -> None:
     """The pool's own plan leaves the floor free: of four machines two fit."""
     load = Load("one", "One", Serving(4, 4, memory_mb=2048, machine_mb=512), (at(0, service=1.0),))

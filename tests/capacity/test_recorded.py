@@ -54,10 +54,26 @@ def test_stages_are_the_times_between_events() -> None:
         "acquire": [0.4],
         "clone": [3.0],
         "run": [2.0, 5.0],
+        "refill": [],
     }
     assert [round(time, 6) for time in found.arrivals_of("cbo")] == [0.0, 6.0]
     assert found.arrivals_of("cp15") == ()
     assert [(one.priority, round(one.waited_s, 6)) for one in found.passages] == [("HIGH", 0.0), ("HIGH", 4.0)]
+
+
+def test_the_pools_own_machines_are_refills() -> None:
+    """Two taken in a row are made anew one after the other; what the pool had at first is none."""
+
+    def ready(at: float, vm: str) -> Event:
+        return event("vm_event.READY", at, "")._replace(vm_id=vm)
+
+    def taken(at: float, vm: str, intent: str) -> list[Event]:
+        acquired = event("vm_event.ACQUIRED", at + 0.4, intent)._replace(vm_id=vm)
+        return [event("task_event.DISPATCHED", at, intent), acquired]
+
+    events = [ready(0.0, "a"), ready(2.0, "b"), *taken(10.0, "a", "i-1"), *taken(10.5, "b", "i-2")]
+    events += [ready(12.0, "c"), ready(13.5, "d"), *taken(20.0, "c", "i-3"), ready(20.7, "e")]
+    assert [round(value, 6) for value in of_events(events).stages["refill"]] == [2.0, 1.5, 0.7]
 
 
 def test_a_denied_intent_counts_as_far_as_it_came() -> None:
