@@ -18,9 +18,7 @@ from harness.explain import explain
 from harness.judge import Judgement, judge
 from harness.procedure_item import ProcedureItem
 from harness.runs import Plan, Run, own_part, perform, plans
-from harness.scenario import Scenario, parse_file
-from harness.simulate import study
-from harness.simulate.study_item import StudyItem
+from harness.scenario import STUDY, Scenario, parse_file
 
 __all__ = ["IDS", "RECORD", "SESSION", "DrillItem", "RedError", "ScenarioFile", "ScenarioItem"]
 
@@ -36,18 +34,26 @@ class ScenarioFile(pytest.File):
         taken = self.config.stash[IDS]
         drills = parse_file(self.path, name=name)
         problems = []
-        found = study.parse_file(self.path, name=name)
-        for drill in (*drills, *found):
-            first = taken.setdefault(drill.id, drill.place)
-            if first != drill.place:
-                problems.append(Problem(drill.place, "id", f"{drill.id} is taken; first at {first}"))
+        studies = self._studies(name)
+        for any_drill in (*drills, *(item.drill for item in studies)):
+            first = taken.setdefault(any_drill.id, any_drill.place)
+            if first != any_drill.place:
+                problems.append(Problem(any_drill.place, "id", f"{any_drill.id} is taken; first at {first}"))
         if problems:
             raise ScenarioError(problems)
         for drill in drills:
             kind = ScenarioItem if isinstance(drill, Scenario) else ProcedureItem
             yield kind.from_parent(self, name=drill.id, drill=drill)
-        for one in found:
-            yield StudyItem.from_parent(self, name=one.id, drill=one)
+        yield from studies
+
+    def _studies(self, name: str) -> list[DrillItem]:
+        """The studies among its documents."""
+        if STUDY.encode() not in self.path.read_bytes():
+            return []  # the simulator takes a second to import, which no other file should cost
+        from harness.simulate import study, study_item  # noqa: PLC0415 - see above
+
+        found = study.parse_file(self.path, name=name)
+        return [study_item.StudyItem.from_parent(self, name=one.id, drill=one) for one in found]
 
     def repr_failure(  # type: ignore[override] # as pytest.Collector itself narrows it
         self, excinfo: pytest.ExceptionInfo[BaseException]
