@@ -24,7 +24,7 @@ def test_no_results_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
 def test_a_browser_finds_every_scenario_and_runs_no_guest_script(project: Any, tmp_path: Path) -> None:
     """One HTML file shows red and green by title; guest text with markup stays text; a missing one is told."""
     project.write("a.yaml", project.hello("one"), project.hello("evil", argv="[evil]"), project.attempt)
-    project.run("--alluredir=results")
+    project.run("--alluredir=results", "--summary=summary.json")
     titles = drills.titles(project.path / "results")
     assert sorted(titles) == ["An attempt", "Scenario evil", "Scenario one"]
     index = report.generate(project.path / "results", tmp_path / "out", history=tmp_path / "history.jsonl")
