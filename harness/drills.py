@@ -31,7 +31,7 @@ from harness import attest, report, trend
 from harness.errors import ReportError
 from harness.faults import faults
 from harness.report_check import check
-from harness.sabotage import matrix
+from harness.sabotage import kept, matrix
 from harness.shard import Shard
 
 BUILD: Final = Path("build/drills")
@@ -107,7 +107,7 @@ def _sabotage(extra: Sequence[str]) -> dict[str, Any] | None:
     try:
         for _, process in running:
             process.wait()
-        raws = [matrix.read(target) for target, _ in running]
+        raws = [kept.read(target) for target, _ in running]
     except ReportError as error:
         sys.stderr.write(f"drills: {error}\n")
         return None
@@ -118,7 +118,7 @@ def _sabotage(extra: Sequence[str]) -> dict[str, Any] | None:
                 process.wait()
             target.unlink(missing_ok=True)
     merged = matrix.merged(raws)
-    matrix.write(SABOTAGE, merged)
+    kept.write(SABOTAGE, merged)
     return merged
 
 

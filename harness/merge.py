@@ -16,7 +16,7 @@ from typing import Any, Final
 from harness import records, summary
 from harness.errors import ReportError
 from harness.records import Record
-from harness.sabotage import matrix
+from harness.sabotage import kept, matrix
 from harness.shard import Shard
 
 RESULTS: Final = "allure-results"
@@ -43,7 +43,7 @@ def merge(folders: Sequence[Path], target: Path, policies: Path) -> dict[str, An
     whole["duration_s"] = max(float(one["duration_s"]) for one in summaries)
     if swept is not None:
         whole["sabotage"] = {name: swept[name] for name in ("controls", "caught", "missed")}
-        matrix.write(target / matrix.FILE.name, swept)
+        kept.write(target / kept.FILE.name, swept)
     target.mkdir(parents=True, exist_ok=True)
     _results(folders, target / RESULTS)
     _junit([folder / JUNIT for folder in folders], target / JUNIT)
@@ -78,8 +78,8 @@ def _once(found: Sequence[Record]) -> None:
 
 def _swept(folders: Sequence[Path]) -> dict[str, Any] | None:
     """The shards' parts of the sabotage sweep as one; None when none of them has any. Every control must be in it."""
-    files = [folder / matrix.FILE.name for folder in folders]
-    raws = [matrix.read(path) for path in files if path.exists()]
+    files = [folder / kept.FILE.name for folder in folders]
+    raws = [kept.read(path) for path in files if path.exists()]
     if not raws:
         return None
     swept = matrix.merged(raws)

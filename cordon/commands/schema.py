@@ -44,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """\
 examples:
   cordon schema > .vscode/scenario.schema.json
+  cordon schema breakouts > .vscode/breakouts.schema.json
   cordon schema input
 
 An editor with the YAML language server completes and checks scenarios when the file begins with

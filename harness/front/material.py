@@ -11,7 +11,7 @@ from harness import records, trend
 from harness.errors import ReportError
 from harness.faults import faults
 from harness.records import Record
-from harness.sabotage import matrix
+from harness.sabotage import kept
 
 SUMMARY = "summary.json"
 
@@ -48,12 +48,12 @@ def read(folder: Path, picture: str) -> Material | None:
         summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ReportError(f"{path} cannot be read: {error}") from None
-    kept = folder / records.FILE
-    swept = folder / matrix.FILE.name
+    known = folder / records.FILE
+    swept = folder / kept.FILE.name
     return Material(
         summary,
-        records.read([kept])[0] if kept.exists() else [],
-        matrix.read(swept) if swept.exists() else None,
+        records.read([known])[0] if known.exists() else [],
+        kept.read(swept) if swept.exists() else None,
         trend.read(folder / trend.FILE),
         picture,
     )

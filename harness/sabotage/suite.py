@@ -7,7 +7,8 @@ from pathlib import Path
 
 from harness.drill_session import DrillSession, Wanted, own_state
 from harness.sabotage import cases
-from harness.sabotage.matrix import FILE, Matrix, controls, resumed
+from harness.sabotage.kept import FILE
+from harness.sabotage.matrix import Matrix, controls, resumed
 from harness.sabotage.sweep import Say, fingerprint, sweep
 
 

@@ -16,10 +16,9 @@ from fixtures import outcomes as make
 from harness.drill_session import DrillSession
 from harness.errors import ReportError
 from harness.runs import plans
-from harness.sabotage import GUARDS, controls
 from harness.sabotage.cases import candidates, group
-from harness.sabotage.guards import Stand
-from harness.sabotage.matrix import Matrix, Row, merged, resumed
+from harness.sabotage.guards import GUARDS, Stand
+from harness.sabotage.matrix import Matrix, Row, controls, merged, resumed
 from harness.sabotage.sweep import Sweep, sweep
 from harness.scenario import Scenario, parse_text
 
