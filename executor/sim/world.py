@@ -112,7 +112,7 @@ class World:
             ("/sys/kernel/security", self.securityfs, NOSUID | NODEV | NOEXEC),
             ("/dev", self.devtmpfs, NOSUID),
             ("/run", run, NOSUID | NODEV | NOEXEC),
-            ("/tmp", FileSystem("tmpfs"), NOSUID | NODEV | NOEXEC),  # noqa: S108 - the guest's own
+            ("/tmp", FileSystem("tmpfs"), NOSUID | NODEV | NOEXEC),
             ("/scratch", self.scratch, NOSUID | NODEV),
             ("/agent", self.agent_disk, RDONLY | NOSUID | NODEV | NOEXEC),
         ):

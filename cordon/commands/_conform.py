@@ -1,0 +1,198 @@
+"""`cordon simulate --conform` and `--what-if`: the simulator against real machines, and against other policies."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cordon.terminal import one_line, print_json, progress
+from executor.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from executor.service import LocalExecutor
+    from harness.conform.run import Report
+
+SCENARIOS: Final = Path("scenarios")
+POLICIES: Final = Path("policies")
+SAY_EVERY_S: Final = 5.0
+"""Seconds between two lines of progress."""
+SHOWN: Final = 40
+"""Lines of one kind in the text report; --json has them all."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add = parser.add_argument_group("the simulator against real machines, and other policies").add_argument
+    add(
+        "--conform",
+        nargs="*",
+        type=Path,
+        metavar="PATH",
+        help="run scenarios on the simulator and on a real VM, compare",
+    )
+    add("--engine", choices=("auto", "kvm", "tcg"), default="auto", help="the real engine to compare with (auto)")
+    add("--generated", type=int, default=0, metavar="N", help="compare N random requests too")
+    add("--budget", type=float, default=300.0, metavar="SECONDS", help="for the random requests (300)")
+    add("--what-if", metavar="DIR|git:REV", help="run every scenario on the simulator by other policies: what changes?")
+    add(
+        "--scenarios",
+        type=Path,
+        action="append",
+        metavar="PATH",
+        help=f"for --what-if: files or folders ({SCENARIOS}/)",
+    )
+    add("--format", choices=("text", "markdown"), default="text", help="of --what-if; markdown fits a pull request")
+
+
+def asked(args: argparse.Namespace) -> bool:
+    """Whether one of the two is asked for."""
+    return args.conform is not None or args.what_if is not None
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it; 1 when the engines differ, or a scenario changes."""
+    if args.conform is not None and args.what_if is not None:
+        raise InvalidInputError("--conform and --what-if are two commands; give one of them")
+    return _conform(args) if args.conform is not None else _what_if(args)
+
+
+@contextmanager
+def opened(engine: str, policies: Path, say: Callable[[str], None]) -> Iterator[LocalExecutor]:
+    """An executor with keys and state of its own, all gone afterwards."""
+    from executor.service import open_executor  # noqa: PLC0415 - libvirt, not needed for --help
+
+    with tempfile.TemporaryDirectory(prefix="cordon-simulate-") as state:
+        executor = open_executor(
+            engine,  # type: ignore[arg-type] # argparse has compared it with the engines
+            state=Path(state) / "state",
+            policies=policies,
+            progress=say,
+            drill=True,
+        )
+        try:
+            yield executor
+        finally:
+            executor.close()
+
+
+def _now_and_then(step: Callable[[str], None]) -> Callable[[str], None]:
+    spoken = time.monotonic()
+
+    def tell(text: str) -> None:
+        nonlocal spoken
+        if time.monotonic() - spoken >= SAY_EVERY_S:
+            spoken = time.monotonic()
+            step(text)
+
+    return tell
+
+
+def _conform(args: argparse.Namespace) -> int:
+    from harness.conform import corpus  # noqa: PLC0415 - see `opened`
+    from harness.conform import run as comparing  # noqa: PLC0415 - see `opened`
+
+    if args.generated < 0 or args.budget < 0:
+        raise InvalidInputError("--generated and --budget: at least 0")
+    found = corpus.load(args.conform or ([SCENARIOS] if not args.generated else []))
+    cases = _cases(args.generated, args.seed or 0)
+    with ExitStack() as stack, progress("conform") as step:
+        tell = _now_and_then(step)
+        simulator = stack.enter_context(opened("sim", POLICIES, step))
+        real = stack.enter_context(opened(args.engine, POLICIES, step))
+        report = comparing.conform(found, simulator, real, tell)
+        comparing.generated(report, cases, simulator, real, budget_s=args.budget, tell=tell)
+    if args.json:
+        print_json(as_json(report))
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in as_text(report))
+    return 1 if report.divergent or (report.compared and report.modelled_percent < comparing.MODELLED_BAR) else 0
+
+
+def _cases(count: int, seed: int) -> list[Any]:
+    if not count:
+        return []
+    try:
+        from harness.conform import cases  # noqa: PLC0415 - hypothesis is for tests
+    except ModuleNotFoundError:
+        raise InvalidInputError("--generated needs hypothesis: run it through tox, or install it") from None
+    return cases.draw(count, seed)
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The whole report."""
+    return {
+        "engine": report.engine,
+        "scenarios": {
+            "total": len(report.compared),
+            "equal": report.count("EQUAL"),
+            "divergent": report.count("DIVERGENT"),
+            "unmodelled": report.count("UNMODELLED"),
+            "unmeasured": report.count("UNMEASURED"),
+            "modelled_percent": round(report.modelled_percent, 2),
+        },
+        "generated": {
+            "compared": len(report.generated),
+            "divergent": sum(1 for one in report.generated if one.state == "DIVERGENT"),
+            "unmodelled": sum(1 for one in report.generated if one.state == "UNMODELLED"),
+            "left_out": report.left_out,
+        },
+        "compared": [one.to_json() for one in (*report.compared, *report.generated)],
+    }
+
+
+def as_text(report: Report) -> Iterator[str]:
+    """For a person: what differs first."""
+    for one in report.divergent[:SHOWN]:
+        yield f"DIVERGENT   {one.id}"
+        for text in one.why:
+            yield f"            {one_line(text)}"
+    for one in [one for one in (*report.compared, *report.generated) if one.state == "UNMODELLED"][:SHOWN]:
+        yield f"UNMODELLED  {one.id}: {one_line('; '.join(one.why))[:160]}"
+    total = len(report.compared)
+    if total:
+        yield (
+            f"{total} scenarios on sim and {report.engine}: {report.count('EQUAL')} equal,"
+            f" {report.count('DIVERGENT')} divergent, {report.count('UNMODELLED')} not modelled,"
+            f" {report.count('UNMEASURED')} not measurable on {report.engine}; {report.modelled_percent:.1f} % modelled"
+        )
+    if report.generated or report.left_out:
+        divergent = sum(1 for one in report.generated if one.state == "DIVERGENT")
+        yield f"{len(report.generated)} generated: {divergent} divergent; {report.left_out} left out for want of time"
+
+
+def _what_if(args: argparse.Namespace) -> int:
+    from harness.conform import corpus, what_if  # noqa: PLC0415 - see `opened`
+    from harness.policydir import materialize  # noqa: PLC0415 - see `opened`
+
+    found = corpus.load(args.scenarios or [SCENARIOS])
+    with tempfile.TemporaryDirectory(prefix="cordon-what-if-") as scratch, progress("what-if") as step:
+        other = materialize(args.what_if, Path(scratch) / "other")
+        sides = []
+        for policies in (POLICIES, other):
+            with opened("sim", policies, step) as executor:
+                sides.append(what_if.by(found, executor, _now_and_then(step)))
+    compared = what_if.changes(found, *sides)
+    changed = [one for one in compared if one.change == "CHANGED"]
+    if args.json:
+        print_json(
+            {
+                "policies": args.what_if,
+                "scenarios": len(compared),
+                "changed": len(changed),
+                "changes": [one.to_json() for one in changed],
+            }
+        )
+    elif args.format == "markdown":
+        sys.stdout.write(what_if.markdown(compared, one_line(args.what_if)))
+    else:
+        for one in changed:
+            sys.stdout.write(f"CHANGED  {one.id}: {one_line(one.title)}\n")
+            sys.stdout.writelines(f"         {one_line(text)}\n" for text in one.how)
+        sys.stdout.write(f"{len(changed)} of {len(compared)} scenarios change with {one_line(args.what_if)}\n")
+    return 1 if changed else 0

@@ -1,0 +1,105 @@
+"""What other policies would change: every scenario on the simulator by each, compared. Nothing real is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from executor.api import Executor
+from harness.conform.corpus import Corpus
+from harness.conform.run import Nothing
+from harness.conform.seen import Seen, seen
+from harness.judge import judge
+from harness.runs import Run, own_part, perform
+
+Change = Literal["SAME", "CHANGED", "UNMODELLED"]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One scenario by one set of policies."""
+
+    ruling: str
+    runs: tuple[Seen, ...]
+    unmodelled: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One scenario by both."""
+
+    id: str
+    title: str
+    change: Change
+    before: str
+    after: str
+    """The rulings."""
+    how: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-like."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "change": self.change,
+            "before": self.before,
+            "after": self.after,
+            "how": list(self.how),
+        }
+
+
+def by(corpus: Corpus, executor: Executor, tell: Callable[[str], None] = lambda _: None) -> dict[str, Side]:
+    """Every scenario that the simulator can try, taken through `executor`; scenario id -> how it went."""
+    watch = Nothing()
+    found: dict[str, Side] = {}
+    for number, group in enumerate(corpus.groups, 1):
+        tell(f"{number} of {len(corpus.groups)}: {group.id}")
+        left = [one for one in group.scenarios if executor.engine not in one.unmeasured]
+        if not left:
+            continue
+        runs = [perform(plan, executor, watch) for plan in group.plans()]
+        for scenario in left:
+            own = tuple(own_part(run, scenario) for run in runs)
+            found[scenario.id] = _side(judge(scenario, own).ruling, own)
+    return found
+
+
+def _side(ruling: str, runs: Sequence[Run]) -> Side:
+    looked = [seen(run) for run in runs]
+    missing = next((one for one in looked if isinstance(one, str)), "")
+    return Side(ruling, tuple(one for one in looked if isinstance(one, Seen)), missing)
+
+
+def changes(corpus: Corpus, before: dict[str, Side], after: dict[str, Side]) -> list[Changed]:
+    """What differs between two sides, scenario by scenario, in the files' order."""
+    found = []
+    for group in corpus.groups:
+        for scenario in group.scenarios:
+            one, two = before.get(scenario.id), after.get(scenario.id)
+            if one is None or two is None:
+                continue
+            how = [
+                f"{old.role}: {text}"
+                for old, new in zip(one.runs, two.runs, strict=False)
+                for text in old.differences(new)
+            ]
+            if one.ruling != two.ruling:
+                how.insert(0, f"ruling: {one.ruling} and {two.ruling}")
+            change: Change = "CHANGED" if how else "UNMODELLED" if one.unmodelled else "SAME"
+            found.append(Changed(scenario.id, scenario.title, change, one.ruling, two.ruling, tuple(how)))
+    return found
+
+
+def markdown(found: Sequence[Changed], other: str) -> str:
+    """A table for a pull request."""
+    changed = [one for one in found if one.change == "CHANGED"]
+    rows = [f"**{len(changed)} of {len(found)} scenarios change** with `{other}`.", ""]
+    if changed:
+        rows += ["| scenario | before | after | how |", "|---|---|---|---|"]
+        rows += [f"| {one.id} | {one.before} | {one.after} | {_cell('; '.join(one.how))} |" for one in changed]
+    return "\n".join(rows) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
