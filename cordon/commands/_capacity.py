@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run it; 1 when a target is missed."""
-    sweeping = args.what[0] == "sweep" and len(args.what) == 2
+    sweeping = args.what[:1] == ["sweep"] and len(args.what) == 2
     if not sweeping and len(args.what) != 1:
         raise InvalidInputError("name one load file, or the word sweep and one load file; see --help")
     if args.jobs is not None and args.jobs < 1:
