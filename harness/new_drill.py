@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from executor.errors import InvalidInputError
@@ -66,8 +67,9 @@ def text(identifier: str, *, title: str, plan: str, class_: str = "", depth: int
         if value not in known:
             raise InvalidInputError(f"no such {name}: {value}; there are {', '.join(filter(None, known))}")
     form = _BREAKOUT if class_ else _PLAIN
-    quoted = title if title.replace(" ", "").isalnum() else f'"{title}"'
-    return form.format(id=identifier, title=quoted, plan=plan, class_=class_, up="../" * depth)
+    return form.format(
+        id=identifier, title=json.dumps(title, ensure_ascii=False), plan=plan, class_=class_, up="../" * depth
+    )
 
 
 def free_id(wanted: str, drills: list[Drill]) -> str:
