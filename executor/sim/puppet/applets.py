@@ -108,15 +108,20 @@ def echo(argv):
     return 0
 
 
+def byte(value):
+    """A byte as text that becomes that byte again when it is written."""
+    return chr(value) if value < 0x80 else chr(0xDC00 + value)
+
+
 def escaped(text):
     table = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "e": "\33", "\\": "\\",
              '"': '"', "'": "'"}  # fmt: skip
 
     def one(found):
         if found[1]:
-            return chr(int(found[1], 8) & 255)
+            return byte(int(found[1], 8) & 255)
         if found[2]:
-            return chr(int(found[2], 16))
+            return byte(int(found[2], 16))
         return table.get(found[3], found[0])
 
     return re.sub(r"\\(?:0?([0-7]{1,3})|x([0-9a-fA-F]{1,2})|(.))", one, text)
