@@ -6,6 +6,8 @@ every worker has its own executor; records travel on the test reports to the con
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 
 from executor import weaken
 from executor.errors import InvalidInputError
+from executor.paths import private_dir
 from harness import coverage, records, schema, summary, summary_table
 from harness.coverage import Covered
 from harness.drill_session import ENGINES, DrillSession, own_state
@@ -25,6 +28,12 @@ from harness.shard import Shard
 RECORDS: Final = pytest.StashKey[list[Record]]()
 COVERED: Final = pytest.StashKey[Covered]()
 FOLDER: Final = "scenarios"
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made in it is this user's, with mode 0700
+
+
+def simulated_root() -> Path | None:
+    """Where simulated runs keep their state: in memory, as nothing of them has to outlive the machine."""
+    return private_dir(MEMORY / f"cordon-sim-{os.getuid()}") if os.access(MEMORY, os.W_OK) else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,13 +59,16 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     worker = _worker(config)
     state = config.getoption("--state")
+    fresh = simulated_root() if config.getoption("--engine") == "sim" else None
     config.stash[IDS] = {}
     config.stash[RECORDS] = []
     config.stash[COVERED] = Covered()
     config.stash[SESSION] = DrillSession(
         engine=config.getoption("--engine"),
         policies=(config.getoption("--policies") or config.rootpath / "policies").absolute(),
-        state=state.absolute() / worker if state else own_state(config.rootpath / "build/drills/state", worker),
+        state=state.absolute() / worker
+        if state
+        else own_state(fresh or config.rootpath / "build/drills/state", worker),
         progress=lambda text: _progress(config, text),
         sabotage=sabotage,
         watched=(config.rootpath / FOLDER,),
@@ -67,6 +79,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Give everything back, however the session ended."""
     if SESSION in config.stash:
         config.stash[SESSION].close()
+        if MEMORY in config.stash[SESSION].state.parents:
+            shutil.rmtree(config.stash[SESSION].state, ignore_errors=True)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:

@@ -121,9 +121,7 @@ class Guest:
         capabilities = frozenset(lease.capabilities)
         by_identity = {
             (1, id(node)): name
-            for name, nodes in rootfs.executable(
-                self.world.image.root, {gid: name for name, gid in groups().items()}
-            ).items()
+            for name, nodes in rootfs.image_programs(tuple((gid, name) for name, gid in groups().items())).items()
             for node in nodes
         }
         programs = Programs(by_identity, groups(), 1)

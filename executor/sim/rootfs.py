@@ -46,6 +46,14 @@ def listing() -> tuple[tuple[int, int, int, str, str], ...]:
     return tuple(rows)
 
 
+@lru_cache(maxsize=1)
+def image() -> FileSystem:
+    """The image's file system. It cannot be written by anybody, so all machines of a process share it."""
+    system = FileSystem("squashfs", read_only=True)
+    build(system)
+    return system
+
+
 def build(system: FileSystem) -> Dentry:
     """The tree on `system`."""
     root = system.root
@@ -78,6 +86,12 @@ def _content(path: str, mode: int) -> bytes:
     if mode & 0o111:
         return ELF + name.encode()
     return b""
+
+
+@lru_cache(maxsize=1)
+def image_programs(groups: tuple[tuple[int, str], ...]) -> dict[str, list[Node]]:
+    """As `executable`, of the image that all share."""
+    return executable(image().root, dict(groups))
 
 
 def executable(root: Dentry, groups: dict[int, str]) -> dict[str, list[Node]]:

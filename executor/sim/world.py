@@ -85,8 +85,7 @@ class World:
 
     def _guest(self) -> None:
         """The guest's own root, as its init and agent see it."""
-        self.image = FileSystem("squashfs", read_only=True)
-        rootfs.build(self.image)
+        self.image = rootfs.image()
         self.scratch = FileSystem("ext4")
         self.scratch.root.node.mode = stat.S_IFDIR | 0o755
         folder(self.scratch.root, "lost+found", 0o700)
@@ -255,11 +254,14 @@ class World:
     def landlock(self, table: MountTable, arguments: Sequence[str], groups: Mapping[int, str]) -> tuple[Landlock, ...]:
         """The rules the launcher puts itself under, from its arguments (fixtures/gold_image/launch.c)."""
         handled, grants = 0, dict[int, int]()
-        lists = rootfs.executable(table.root.root, dict(groups))
         words = list(arguments[1:])
         handled = (EXECUTE if "-e" in words else 0) | (WRITE_HANDLED if "-f" in words else 0)
         if not handled:
             return ()
+        if table.root.system is self.image:
+            lists = rootfs.image_programs(tuple(groups.items()))
+        else:
+            lists = rootfs.executable(table.root.root, dict(groups))
         for option, value in itertools.pairwise(words):
             if option == "-x" and handled & EXECUTE:
                 name = value.rpartition("/")[2].replace("_", ":", 1)
