@@ -127,6 +127,11 @@ class LocalExecutor:
         return self.vms.network
 
     @property
+    def orphans(self) -> tuple[str, ...]:
+        """VMs that killed executors had left and that were destroyed when this one opened."""
+        return tuple(name for reaped in self._host.reaped for name in reaped.machines)
+
+    @property
     def audit(self) -> SvfLog:
         """The audit trail, for whoever has to record something outside a run."""
         return self._log
@@ -268,7 +273,8 @@ def _machines(
     console = os.environ.get("CORDON_DEBUG_CONSOLE") == "1"
     provider = WarmProvider(host, verdict.engine, clock, plan=plan, recorder=log, debug_console=console, say=progress)
     resources.callback(provider.close)
-    provider.warm_up()
+    for profile in plan.warm:
+        provider.warm_up(profile)
     facts["figures"] = {"cold_boot_ns": provider.cold_boot_ns}
     return host, provider, facts
 

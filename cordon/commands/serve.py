@@ -13,11 +13,18 @@ from executor.bridge.config import Config, load
 from executor.bridge.service import Service
 from executor.clock import SystemClock
 from executor.control.notify import notify, watchdog_s
+from executor.machine import Profile
 from executor.metrics.log import make_log
 from executor.paths import private_dir, state_dir
+from executor.pool import PoolPlan
 from executor.service import open_executor
 
 HELP: Final = "run the executor as a service: bridge, queue, control socket, metrics"
+PROFILES: Final = {
+    "standard": Profile(),
+    "large_mem": Profile(large_memory=True),
+    "egress": Profile(egress=True),
+}
 CONFIG: Final = Path("/etc/cordon/cordon.toml")
 
 
@@ -52,6 +59,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def pool_plan(config: Config) -> PoolPlan:
+    """The pools as configured: where no size is said, every worker finds a machine waiting."""
+    return PoolPlan(
+        size=config.pool_size or config.workers,
+        reuse=config.reuse,
+        max_uses=config.max_uses,
+        max_age_s=config.max_age_s,
+        warm=tuple(PROFILES[name] for name in config.warm),
+    )
+
+
 def _serve(config: Config, ending: threading.Event) -> None:
     log = make_log(config.log_format, config.log_level)
     state = private_dir(config.state or state_dir())
@@ -61,6 +79,7 @@ def _serve(config: Config, ending: threading.Event) -> None:
         state=state,
         policies=config.policies,
         drill=config.drill,
+        pool=pool_plan(config),
         progress=lambda step: log.info("opening", step=step),
     )
     try:

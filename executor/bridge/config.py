@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, get_args
 from executor.bridge.curve import NAME, parse_public
 from executor.errors import InvalidInputError, OutsideError
 from executor.intent import Priority
+from executor.pool.plan import MAX_AGE_S, MAX_USES
 from executor.queue.queue import CAPACITY
 
 SCHEMA: Final = "cordon.config/1"
@@ -33,6 +34,7 @@ DRAIN_S: Final = 30
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 EngineWanted = Literal["auto", "kvm", "tcg"]
+WarmProfile = Literal["standard", "large_mem", "egress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,14 @@ class Config:
     state: Path | None = None
     """None: `$CORDON_STATE` or its default."""
     workers: int = WORKERS
+    pool_size: int = 0
+    """Machines kept waiting for each hardware profile; 0: as many as there are workers."""
+    reuse: bool = False
+    """Whether a machine is reset and used again; one task a machine where not."""
+    max_uses: int = MAX_USES
+    max_age_s: int = MAX_AGE_S
+    warm: tuple[WarmProfile, ...] = ("standard",)
+    """Profiles whose machines are made at the start; the others when first asked for."""
     drill: bool = False
     capacity: int = CAPACITY
     keep_results: int = KEEP_RESULTS
@@ -109,6 +119,7 @@ def parse(text: str, where: str) -> Config:
     service, queue = root.table("executor"), root.table("queue")
     bridge, control = root.table("bridge"), root.table("control")
     metrics, log = root.table("metrics"), root.table("log")
+    pool = root.table("pool")
     state = service.text("state", "")
     config = Config(
         bridge_listen=bridge.matching("listen", _ENDPOINT, "tcp://ADDRESS:PORT or ipc://PATH"),
@@ -121,6 +132,11 @@ def parse(text: str, where: str) -> Config:
         policies=Path(service.text("policies", str(POLICIES))),
         state=Path(state) if state else None,
         workers=service.whole("workers", WORKERS, 1, 64),
+        pool_size=pool.whole("size", 0, 0, 64),
+        reuse=pool.truth("reuse", default=False),
+        max_uses=pool.whole("max_uses", MAX_USES, 1, MAX_USES),
+        max_age_s=pool.whole("max_age_s", MAX_AGE_S, 1, MAX_AGE_S),
+        warm=_profiles(pool),
         drill=service.truth("drill", default=False),
         capacity=queue.whole("capacity", CAPACITY, 1, CAPACITY),
         keep_results=bridge.whole("keep_results", KEEP_RESULTS, 0, 100_000),
@@ -130,7 +146,7 @@ def parse(text: str, where: str) -> Config:
         log_level=_one_of(log.choice("level", "info", get_args(LogLevel)), get_args(LogLevel)),
         drain_s=service.whole("drain_s", DRAIN_S, 0, 3600),
     )
-    for table in (service, queue, bridge, control, metrics, log, root):
+    for table in (service, pool, queue, bridge, control, metrics, log, root):
         table.end()
     _no_key_twice(config, where)
     return config
@@ -214,6 +230,14 @@ class _Table:
         if self._left:
             key = min(self._left)
             raise self.wrong(key, f"unknown field; there are {', '.join(sorted(self._known))}")
+
+
+def _profiles(pool: _Table) -> tuple[WarmProfile, ...]:
+    names = pool.texts("warm", ("standard",))
+    for name in names:
+        if name not in get_args(WarmProfile):
+            raise pool.wrong("warm", f"{name!r:.40} is none of {', '.join(get_args(WarmProfile))}")
+    return tuple(dict.fromkeys(_one_of(name, get_args(WarmProfile)) for name in names))
 
 
 def _client(entry: _Table) -> Client:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from executor.errors import AuditError, RequestRefusedError
 from executor.intent import Intent
-from executor.queue.journal import Leftover
+from executor.queue.journal import MAX_SEEN, Leftover
 from executor.queue.queue import PriorityQueue
 
 Mode = Literal["open", "draining", "safe", "failed"]
@@ -26,8 +26,6 @@ _REFUSALS: Final = {
     "safe": ("control.safe_mode", "everything was stopped; a person has to resume it"),
     "failed": ("svf.unwritable", "the audit trail cannot be written; nothing runs without it"),
 }
-MAX_SEEN: Final = 100_000
-"""Intent ids remembered, so that one is not taken twice."""
 
 
 @dataclass(slots=True, eq=False)
@@ -75,10 +73,12 @@ class Intake:
         keep: int,
         keep_bytes: int,
         ensure_room: Callable[[], None] = lambda: None,
+        seen: Iterable[str] = (),
     ) -> None:
         """Queue at most `capacity`; keep the last `keep` results, of `keep_bytes` in all; `record` is told.
 
-        `ensure_room` raises `AuditError` while the audit trail has no room for new work.
+        `ensure_room` raises `AuditError` while the audit trail has no room for new work. `seen`: intent ids that were
+        taken before this start, and are not taken again.
         """
         self._ensure_room = ensure_room
         self._record = record
@@ -87,7 +87,7 @@ class Intake:
         self._mode: Mode = "open"
         self._stopped = False
         self._live: dict[str, Task] = {}
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[str, None] = OrderedDict.fromkeys(seen)
         self._results: OrderedDict[str, tuple[str, Reply]] = OrderedDict()
         self._result_bytes = 0
         self._keep = keep

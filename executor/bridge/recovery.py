@@ -64,6 +64,8 @@ class Recovered:
     """How many of the latter, by priority."""
     unreadable: int = 0
     """Lines of the journal that say nothing."""
+    orphans: tuple[str, ...] = ()
+    """VMs that had outlived their executor: destroyed before anything else, recorded here."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -72,6 +74,7 @@ class Recovered:
             "queued": len(self.turned_away),
             "queued_by_priority": dict(self.by_priority),
             "unreadable": self.unreadable,
+            "orphans": list(self.orphans),
         }
 
 
@@ -105,11 +108,16 @@ def recover(
     journal: Ended,
     *,
     unreadable: int = 0,
+    orphans: Sequence[str] = (),
 ) -> Recovered:
-    """Close everything that is open. Raises `AuditError` when that cannot be recorded: nothing may start then."""
+    """Close everything that is open. Raises `AuditError` when that cannot be recorded: nothing may start then.
+
+    `orphans`: VMs a killed executor left, which are destroyed by now.
+    """
     trail = state / "logs" / "svf_audit"
     trails = _by_intent(read(trail, after=_mark(state, trail)))
     events = sorted((event for found in trails.values() for event in found), key=lambda event: event.seq)
+    last = {event.vm_id: event.type for event in events if event.type.startswith("vm_event.")}
     open_states = {
         fault.key: fault.state
         for fault in check_trace(events, complete=True)
@@ -118,6 +126,11 @@ def recover(
     runs = RunRecord(state)
     for intent_id, at in open_states.items():
         _close(audit, runs, engine, trails[intent_id], closing(at.split("/", maxsplit=1)[0]))
+    # Of those a task had the end is in its trail; the others waited.
+    idle = tuple(name for name in orphans if last.get(name, "vm_event.RECYCLED") == "vm_event.RECYCLED")
+    for name in idle:
+        audit.emit("vm_event.ZOMBIE", "cp20", vm_id=name, engine=engine, data={"why": CAUSE})
+        audit.emit("vm_event.DESTROYED", "cp20", vm_id=name, engine=engine, data={"why": CAUSE})
     waiting = [task for task in leftovers if task.intent_id not in trails]
     for task in waiting:
         turn_away(audit, task.intent_id, task.requester, {"phase": task.phase}, CAUSE)
@@ -127,7 +140,7 @@ def recover(
     counts: dict[str, int] = {}
     for task in waiting:
         counts[task.priority] = counts.get(task.priority, 0) + 1
-    return Recovered(tuple(open_states), tuple(task.intent_id for task in waiting), counts, unreadable)
+    return Recovered(tuple(open_states), tuple(task.intent_id for task in waiting), counts, unreadable, idle)
 
 
 def turn_away(audit: Recorder, intent_id: str, requester: str, submitted: Mapping[str, Any], reason: str) -> None:

@@ -89,6 +89,7 @@ class Service:
                 self._journal.leftovers,
                 self._journal,
                 unreadable=self._journal.unreadable,
+                orphans=getattr(executor, "orphans", ()),
             )
             log.info("recovered", **self.recovered.to_json())
             self.intake: Final = Intake(
@@ -97,6 +98,7 @@ class Service:
                 keep=config.keep_results,
                 keep_bytes=config.keep_results_mib << 20,
                 ensure_room=executor.audit.ensure_room,
+                seen=self._journal.seen,
             )
             self._outbox = Outbox()
             context = self._context(resources)

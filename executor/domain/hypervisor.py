@@ -88,6 +88,8 @@ class Hypervisor:
         self._root = root
         self._frozen = False
         self._resuming = threading.Lock()
+        self._gone: set[str] = set()
+        """Domains killed whose log libvirt still has."""
 
     @classmethod
     def embed(cls, root: Path, capability_cache: Path) -> Hypervisor:
@@ -211,14 +213,32 @@ class Hypervisor:
         Where QEMU is this process's own it is killed and waited for; libvirt sees its monitor end and forgets the
         transient domain by itself. Its own `destroy` asks politely and polls: 2 s a domain where this takes 5 ms.
         """
-        if pid := self.pid(domain.name()):
+        name = domain.name()
+        if pid := self.pid(name):
             kill_and_wait([pid])
+            with self._resuming:
+                self._gone.add(name)
             return
         try:
             domain.destroy()
         except libvirt.libvirtError as error:
             if error.get_error_code() not in {libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID}:
                 raise HypervisorError(f"libvirt cannot destroy a domain: {error.get_error_message()}") from None
+
+    def tidy(self) -> None:
+        """Remove the logs libvirt keeps of domains that it has forgotten; in the background, a moment after `destroy`.
+
+        Not at once: libvirt writes a last line when it notices, and would make the file again.
+        """
+        if self._root is None:
+            return
+        with self._resuming:
+            names = list(self._gone)
+        for name in names:
+            if not (self._root / "run" / "qemu" / f"{name}.xml").exists():
+                (self._root / "log" / "qemu" / f"{name}.log").unlink(missing_ok=True)
+                with self._resuming:
+                    self._gone.discard(name)
 
     def pid(self, domain_name: str) -> int | None:
         """QEMU's process id, where this process's own libvirt runs it."""

@@ -36,6 +36,8 @@ class Reaped:
     directory: str
     processes: tuple[int, ...]
     overlays: int
+    machines: tuple[str, ...] = ()
+    """Names of the VMs whose folders were there."""
 
 
 class RunDir:
@@ -149,5 +151,6 @@ def _empty(path: Path) -> Reaped:
     pids = processes_of(path)
     kill_and_wait(pids)
     overlays = len(list(path.rglob("*.qcow2")))
+    machines = tuple(sorted(entry.name for entry in path.glob("vm-*")))
     shutil.rmtree(path, ignore_errors=True)
-    return Reaped(path.name, tuple(pids), overlays)
+    return Reaped(path.name, tuple(pids), overlays, machines)

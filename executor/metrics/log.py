@@ -18,7 +18,7 @@ FIELDS: Final = frozenset(
         *("event", "level", "timestamp", "task", "intent", "requester", "priority", "effect", "reasons", "code"),
         *("waited_ms", "took_ms", "engine", "vm", "by", "since", "flushed", "paused", "faults", "queued", "running"),
         *("interrupted", "queued_by_priority", "unreadable", "endpoint", "control", "metrics", "mode", "step", "error"),
-        *("drained", "kid", "where"),
+        *("drained", "kid", "where", "orphans"),
     }
 )
 """What a line may hold. A new field is added here, on purpose."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from executor.errors import InvalidInputError
+from executor.machine import Profile
 
 FLOOR_MB: Final = 1024
 """Memory left alone for everything else on the host."""
@@ -25,6 +26,8 @@ class PoolPlan:
     """Whether a machine may be reset and used again; one task a machine where not."""
     max_uses: int = MAX_USES
     max_age_s: int = MAX_AGE_S
+    warm: tuple[Profile, ...] = (Profile(),)
+    """Hardware profiles whose machines are made at the start; the others when first asked for."""
 
     def __post_init__(self) -> None:
         if self.size < 0 or not 1 <= self.max_uses <= MAX_USES or not 1 <= self.max_age_s <= MAX_AGE_S:

@@ -34,7 +34,7 @@ UNCLONED: Final = frozenset({"device_allowlist", "qemu_confinement"})
 """Controls whose absence changes the machine itself."""
 RETRY_S: Final = 5.0
 """After a clone failed: long enough not to spin, short enough to heal while somebody waits."""
-LOOK_S: Final = 10.0
+LOOK_S: Final = 3.0
 """How often waiting machines are looked at, so that a sick one is replaced before it is asked for."""
 RESET: Final = "reset"
 """The one control that may be taken away of a machine that is used again: the drill of RESET itself."""
@@ -342,7 +342,8 @@ class WarmProvider:
         return 0.0
 
     def _look(self) -> None:
-        """Take sick machines out before anybody asks for them."""
+        """Take sick machines out before anybody asks for them, and what libvirt left of those that are gone."""
+        self._host.hypervisor.tidy()
         with self._changed:
             waiting = [vm for pool in self._ready.values() for vm in pool]
         for vm in waiting:

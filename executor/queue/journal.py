@@ -1,8 +1,9 @@
 """What was queued and what was running, so that the next start can say so: one line of JSON per change.
 
     {"op":"queued","task":...,"intent":...,"requester":...,"priority":...,"phase":...}   {"op":"taken","task":...}
-    {"op":"ended","task":...}
+    {"op":"ended","task":...}   {"op":"seen","intents":[...]}
 
+The last kind is written when the file is begun anew: ids that were used, so that none is taken twice after a restart.
 A line is in the kernel's hands when `add` returns: it survives `kill -9` of this process. It is not synced, so a power
 loss may take the last lines; nothing that ran is lost then either, because the audit trail has it. The file is begun
 anew at every start, after what it held was read.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +26,9 @@ from executor.errors import InvalidInputError, OutsideError
 NAME: Final = "queue.journal"
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Bytes after which the journal is rewritten with only what is still open: some 200,000 tasks."""
+MAX_SEEN: Final = 100_000
+"""Intent ids remembered, so that one is not taken twice, over restarts too."""
+SEEN_PER_LINE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +51,23 @@ class Journal:
         self._path = folder / NAME
         self._lock = threading.Lock()
         self._open: dict[str, Leftover] = {}
+        self._seen: OrderedDict[str, None] = OrderedDict()
         self._fd = -1
         self._size = 0
         try:
             self.leftovers, self.unreadable = read(self._path)
+            self._remember(*read_seen(self._path))
             # Until each is told to have ended they stay in the new file: this start may be killed as well.
             self._open = {task.task_id: task for task in self.leftovers}
             self._begin()
         except OSError as error:
             raise OutsideError(f"the queue journal {self._path} cannot be kept: {error.strerror}") from error
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """Intent ids that were taken once, the latest `MAX_SEEN`, oldest first."""
+        with self._lock:
+            return tuple(self._seen)
 
     def queued(self, task: Leftover) -> None:
         """`task` waits."""
@@ -85,6 +98,7 @@ class Journal:
                 self._open.pop(task_id, None)
             else:
                 self._open[task_id] = task
+                self._remember(task.intent_id)
             if self._fd < 0:
                 return
             try:
@@ -95,6 +109,12 @@ class Journal:
             except OSError as error:
                 raise OutsideError(f"the queue journal cannot be written: {error.strerror}") from error
 
+    def _remember(self, *intent_ids: str) -> None:
+        for intent_id in intent_ids:
+            self._seen[intent_id] = None
+        while len(self._seen) > MAX_SEEN:
+            self._seen.popitem(last=False)
+
     def _begin(self) -> None:
         """A new file with what is open now, in place of the old one in one step."""
         staging = self._path.with_name(f".{NAME}.new")
@@ -102,6 +122,9 @@ class Journal:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(staging, flags, 0o600)
         self._size = 0
+        used = list(self._seen)
+        for at in range(0, len(used), SEEN_PER_LINE):
+            self._size += os.write(self._fd, _line({"op": "seen", "intents": used[at : at + SEEN_PER_LINE]}))
         for task in self._open.values():
             lines = _line(_queued(task))
             if task.state == "taken":
@@ -131,7 +154,24 @@ def read(path: Path) -> tuple[tuple[Leftover, ...], int]:
     return tuple(found.values()), unreadable
 
 
-def _line(change: Mapping[str, str]) -> bytes:
+def read_seen(path: Path) -> list[str]:
+    """Every intent id the journal at `path` tells of, in the order it came; lines that say nothing are passed over."""
+    found: list[str] = []
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    for line in filter(None, lines):
+        try:
+            raw = canonical.loads(line, where="journal")
+            told = raw["intents"] if raw["op"] == "seen" else [raw["intent"]]
+            found += [name for name in told if isinstance(name, str)]
+        except (InvalidInputError, KeyError, TypeError, AttributeError):
+            continue
+    return found
+
+
+def _line(change: Mapping[str, Any]) -> bytes:
     """Plain JSON: nothing here is signed, and the canonical form takes three times as long at the door."""
     return json.dumps(change).encode() + b"\n"
 
@@ -148,6 +188,10 @@ def _queued(task: Leftover) -> dict[str, str]:
 
 
 def _apply(raw: Mapping[str, Any], found: dict[str, Leftover]) -> None:
+    if raw["op"] == "seen":
+        if not isinstance(raw["intents"], list):
+            raise TypeError("intents")
+        return
     task_id = _text(raw, "task")
     match raw["op"]:
         case "queued":

@@ -55,6 +55,8 @@ FAULTS = [
     (f"{MINIMAL}[queue]\ncapacity = 1001\n", "x.toml:9: queue.capacity: expected a whole number of 1 to 1000"),
     (f"{MINIMAL}[queue]\ncapacity = true\n", "x.toml:9: queue.capacity: expected a whole number"),
     (f"{MINIMAL}[queue]\nsize = 3\n", "x.toml:9: queue.size: unknown field; there are capacity"),
+    (f"{MINIMAL}[pool]\nmax_uses = 11\n", "x.toml:9: pool.max_uses: expected a whole number of 1 to 10"),
+    (f'{MINIMAL}[pool]\nwarm = ["gpu"]\n', "x.toml:9: pool.warm: 'gpu' is none of standard, large_mem, egress"),
     (f'{MINIMAL}[metrics]\nlisten = "0.0.0.0:9464"\n', "x.toml:9: metrics.listen: '0.0.0.0:9464' is not 127.0.0.1"),
     (f"{MINIMAL}[executor]\ndrill = 1\n", "x.toml:9: executor.drill: expected true or false"),
     (f'{MINIMAL}[[client]]\nname = "a"\nkey = "short"\n', "x.toml:10: client.key: a CURVE public key is 40 characters"),

@@ -10,6 +10,7 @@ import pytest
 
 from executor.bridge.recovery import CAUSE, closing, recover
 from executor.clock import SystemClock
+from executor.errors import RequestRefusedError
 from executor.intent import Priority
 from executor.queue import Leftover
 from executor.svf import SvfLog, read
@@ -125,8 +126,41 @@ def test_waiting_task_is_turned_away_on_record(tmp_path: Path) -> None:
         "queued": 1,
         "queued_by_priority": {"LOW": 1},
         "unreadable": 3,
+        "orphans": [],
     }
     assert journal.ids == ["q-1"]
+
+
+def test_machines_that_waited_for_nobody_are_told_of(tmp_path: Path) -> None:
+    """Orphans no task had: ZOMBIE and DESTROYED each; of one a task had, only its trail's end tells."""
+    with log_in(tmp_path) as log:
+        log.emit("vm_event.READY", "cp20", vm_id="vm-idle")
+        record(log, "i-1", 15)
+        done = recover(log, tmp_path, "tcg", (), NoJournal(), orphans=("vm-idle", "vm-i-1"))
+    events = [event for event in read(tmp_path / "logs" / "svf_audit") if event.type.startswith("vm_event")]
+    assert done.orphans == ("vm-idle",)
+    assert [event.type for event in events if event.vm_id == "vm-idle"] == [
+        "vm_event.READY",
+        "vm_event.ZOMBIE",
+        "vm_event.DESTROYED",
+    ]
+    assert [fault for fault in check_trace(events) if fault.machine == "vm"] == []
+
+
+def test_an_intent_id_is_not_taken_again_after_a_restart(tmp_path: Path) -> None:
+    """Submitted before a kill, submitted again after it, and after a second restart too: refused as a duplicate."""
+    stand = Stand(tmp_path)
+    for start in range(3):
+        stand.open()
+        with stand.client() as client:
+            submission = client.submit(intent("once"))
+            if start == 0:
+                submission.outcome.result(20)
+            else:
+                refusal = submission.accepted.exception(20)
+                assert isinstance(refusal, RequestRefusedError)
+                assert (refusal.status, refusal.reason) == (409, "bridge.duplicate")
+        stand.kill()
 
 
 def test_second_recovery_finds_nothing_and_reads_no_old_record(tmp_path: Path) -> None:
@@ -180,6 +214,7 @@ def test_killed_service_closes_what_ran_and_what_waited(tmp_path: Path) -> None:
             "queued": 3,
             "queued_by_priority": {"HIGH": 1, "LOW": 2},
             "unreadable": 0,
+            "orphans": [],
         }
         assert check_trace(read(tmp_path / "logs" / "svf_audit"), whole=True, complete=True) == []
         with stand.client() as again:
