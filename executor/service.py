@@ -129,7 +129,8 @@ class LocalExecutor:
     @property
     def orphans(self) -> tuple[str, ...]:
         """VMs that killed executors had left and that were destroyed when this one opened."""
-        return tuple(name for reaped in self._host.reaped for name in reaped.machines)
+        reaped = () if isinstance(self._host, SimProvider) else self._host.reaped
+        return tuple(name for one in reaped for name in one.machines)
 
     @property
     def audit(self) -> SvfLog:
