@@ -13,6 +13,7 @@ Memory is the highest of the programs, time and processor use are their sum. No 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +33,8 @@ KEPT: Final = 2000
 """Commands remembered; older ones are forgotten, so that the forecast follows change."""
 _MB: Final = 1024 * 1024
 
+Foreseen = tuple[Literal["memory", "wallclock"], int, int]
+"""(quota, expected use, limit) in the quota's own unit: bytes or milliseconds."""
 Rule = Literal["p95", "few", "p95_anyone", "few_anyone", "asked"]
 
 
@@ -52,6 +55,8 @@ class PastRun:
     program: str
     usage: Usage
     bad: bool = False
+    command: str = ""
+    """Digest of the whole argument vector: the very same command again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,29 @@ def forecast(intent: Intent, past: Iterable[PastRun]) -> Forecast:
         if known_rules and getattr(total, figure) >= limit:
             factors.append(Factor(f"at_limit.{figure}", "", len(known_rules), limit))
     return Forecast(total, tuple(factors))
+
+
+def foreseen(argv: Sequence[str], requester: str, limits: Limits, past: Iterable[PastRun]) -> tuple[Foreseen, ...]:
+    """Which quotas this very command of this requester's will breach, going by FEW or more earlier runs of it.
+
+    Stricter than `forecast` on purpose, since it is an alert: the same argument vector, no margin on top.
+    """
+    command = command_of(argv)
+    runs = [run for run in past if run.command == command and run.requester == requester]
+    if len(runs) < FEW:
+        return ()
+    expected = _figures(runs, percentile_95)
+    asked = _asked(limits)
+    figures: tuple[tuple[Literal["memory", "wallclock"], int, int, int], ...] = (
+        ("memory", expected.memory_mb, asked.memory_mb, _MB),
+        ("wallclock", expected.duration_ms, asked.duration_ms, 1),
+    )
+    return tuple((quota, used * unit, limit * unit) for quota, used, limit, unit in figures if used >= limit)
+
+
+def command_of(argv: Sequence[str]) -> str:
+    """What tells one command from another: a digest of its whole argument vector."""
+    return hashlib.sha256("\0".join(argv).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def program_of(argv: Sequence[str]) -> str:
@@ -161,7 +189,8 @@ class History:
             usage = Usage(
                 -(-result.memory_peak_bytes // _MB), -(-result.cpu_usec // 1000), -(-result.duration_ns // 10**6)
             )
-            self._runs.append(PastRun(requester, program_of(result.argv), usage, result.cause != "exited"))
+            bad = result.cause != "exited"
+            self._runs.append(PastRun(requester, program_of(result.argv), usage, bad, command_of(result.argv)))
 
 
 def load(runs: Path, *, newest: int = 500) -> History:
@@ -193,6 +222,5 @@ def _past(requester: str, result: Mapping[str, Any]) -> PastRun:
     figures = [int(result[name]) for name in ("memory_peak_bytes", "cpu_usec", "duration_ns")]
     memory, cpu, duration = (max(0, figure) for figure in figures)
     usage = Usage(-(-memory // _MB), -(-cpu // 1000), -(-duration // 10**6))
-    return PastRun(
-        str(requester), program_of([str(word) for word in result["argv"]]), usage, result["cause"] != "exited"
-    )
+    argv = [str(word) for word in result["argv"]]
+    return PastRun(str(requester), program_of(argv), usage, result["cause"] != "exited", command_of(argv))

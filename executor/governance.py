@@ -18,8 +18,8 @@ from executor.builds import Builds
 from executor.canonical import dumps
 from executor.clock import Clock
 from executor.errors import BugError, MisuseError
-from executor.forecast import forecast
-from executor.intent import Intent
+from executor.forecast import Foreseen, forecast, foreseen
+from executor.intent import Command, Intent, Limits
 from executor.keys import KeyStore, signature_fits
 from executor.lease import (
     Cosigning,
@@ -194,6 +194,10 @@ class Governance:
     def release(self, granted: Granted) -> None:
         """The lease's task has ended: it no longer stands in anybody's way. A second call is silent."""
         self._held.pop(granted.lease_id, None)
+
+    def foreseen(self, intent: Intent, command: Command, limits: Limits) -> tuple[Foreseen, ...]:
+        """The quotas that `command` will breach, if it does as it did before."""
+        return foreseen(command.argv, intent.requester, limits, self.history)
 
     def settled(self, trail: Trail) -> None:
         """The path of an intent has ended: the ends of its leases are nobody's to record any more."""

@@ -114,6 +114,9 @@ class Pipeline:
         self._dead_man = dead_man
         self.kills: Final = KillSwitch()
         """Orders to kill tasks that run."""
+        self.running = 0
+        """Commands that run now."""
+        self._counting = threading.Lock()
         self.halted: Final = threading.Event()
         """Set while nothing may be dispatched (SCRAM): a task whose turn has come is turned away."""
 
@@ -258,6 +261,7 @@ class Pipeline:
                 noticed=lambda notice: trail.emit(f"resource_event.{notice.kind}", "cp19", notice.data()),
                 throttled=lambda ns: trail.emit("channel_event.THROTTLED", "cp20", {"held_ms": ns // 1_000_000}),
                 heard=self._listener(passage),
+                foreseen=lambda command: self._governance.foreseen(request.intent, command, limits),
             ),
             weaken=request.weaken,
         )
@@ -332,7 +336,11 @@ class Pipeline:
             self.kills.pull(drill_order(scope, passage.request.intent))
         passage.ran = True
         run = runner.new_run()
-        ending, result = runner.finish(task_id, command, started, run)
+        self._count(1)
+        try:
+            ending, result = runner.finish(task_id, command, started, run)
+        finally:
+            self._count(-1)
         if run.first_output_ns and not passage.results:
             trail.timed("first_output", run.first_output_ns - begun, "guest")
         trail.timed(f"command.{len(passage.results) + 1}", result.duration_ns, "guest")
@@ -340,6 +348,10 @@ class Pipeline:
         passage.samples.extend(run.samples)
         self._record_end(passage, ending, result)
         return ending.effect == "completed"
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self.running += change
 
     def _record_end(self, passage: _Passage, ending: Ending, result: CommandResult) -> None:
         trail = passage.trail

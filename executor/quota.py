@@ -35,8 +35,10 @@ class Thresholds:
     """Of a limit: the issue's own example; below it a task may do as it likes."""
     cpu_window_ms: int = 2000
     """Processor use is judged over this long: ten samples, and a kill is due a second after a breach."""
-    cpu_slack_percent: int = 150
-    """Of the quota: the guest's kernel throttles at 100; half as much again means that nothing throttles."""
+    cpu_slack_percent: int = 50
+    """Of the quota, beyond it: the guest's kernel throttles at the quota; half as much again means that it does not."""
+    cpu_slack_points: int = 30
+    """Percent of one CPU, beyond the quota: under emulation on a crowded host a throttled fifth has shown as 31 %."""
     qemu_points: int = 60
     """Percent of one CPU that QEMU may use beyond the task's quota: the guest's kernel and agent, the devices."""
     overlay_slack_mb: int = 96
@@ -159,7 +161,8 @@ class Monitor:
     def sampled(self, sample: Mapping[str, int]) -> tuple[Notice, ...]:
         """The guest has sent a sample."""
         rate = self._guest_rate.percent(sample["at_ms"], sample["cpu_usec"])
-        allowed = self._limits.cpu_quota * self._thresholds.cpu_slack_percent // 100
+        quota, thresholds = self._limits.cpu_quota, self._thresholds
+        allowed = quota + max(thresholds.cpu_slack_points, quota * thresholds.cpu_slack_percent // 100)
         return self._take((*guest_readings(sample, self._limits), *self._over("cpu", "guest", rate, allowed)))
 
     def looked(self, usage: HostUsage, at_ms: int) -> tuple[Notice, ...]:

@@ -65,8 +65,8 @@ class Past:
 class Violations:
     """The record's memory of requesters. Thread-safe."""
 
-    def __init__(self, window_s: int, *, ignored: frozenset[str] = frozenset()) -> None:
-        """`window_s`: how far back; `ignored`: requesters of whom nothing is remembered."""
+    def __init__(self, window_s: int, *, ignored: str = "") -> None:
+        """`window_s`: how far back; `ignored`: intents whose ids begin so are not remembered (empty: all are)."""
         self._window_ns = window_s * _SECOND
         self._ignored = ignored
         self._lock = threading.Lock()
@@ -111,13 +111,13 @@ class Violations:
             self._count(run, event, violation=True)
 
     def _count(self, run: _Run, event: Mapping[str, Any], *, violation: bool) -> None:
-        if run.weakened or run.requester in self._ignored:
+        if run.weakened or (self._ignored and event["intent_id"].startswith(self._ignored)):
             return
         past = self._past.setdefault(run.requester, _Past())
         (past.violations if violation else past.runs).append(parse_rfc3339(event["ts"]))
 
 
-def load(trail: Path, window_s: int, now_ns: int, *, ignored: frozenset[str] = frozenset()) -> Violations:
+def load(trail: Path, window_s: int, now_ns: int, *, ignored: str = "") -> Violations:
     """What the audit trail in the folder `trail` says of the window before `now_ns`; raises `OutsideError`."""
     found = Violations(window_s, ignored=ignored)
     if trail.is_dir():

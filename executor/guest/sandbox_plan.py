@@ -169,7 +169,7 @@ def mounts(terms: Terms, workspace: str) -> list[dict[str, Any]]:
         found.append({"destination": "/etc/resolv.conf", "type": "bind", "source": terms.resolver, "options": options})
     if _tmp(terms):
         size = min(TMP_MIB, max(1, terms.limits.mem_quota_mb // 2))
-        options = ["mode=1777", f"size={size}m", "nr_inodes=4096", *inner]
+        options = ["mode=1777", *([f"size={size}m", "nr_inodes=4096"] if terms.has("quota") else []), *inner]
         found.append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": options})  # noqa: S108
     return found
 

@@ -53,17 +53,17 @@ def test_each_kind_of_violation_counts_once_a_run(trail: Any, event: Kind) -> No
 
 
 def test_what_is_no_violation(trail: Any) -> None:
-    """A signal, a kill order, a refusal by the policy, a run in a weakened machine, an ignored requester."""
+    """A signal, a kill order, a refusal by the policy, a run in a weakened machine, a drill."""
     log, clock, folder = trail
     with log:
         record(log, "i-1", "cbo", ("exec_event.KILLED", "cp20", {"by": "signal"}))
         record(log, "i-2", "cbo", ("exec_event.KILLED", "cp20", {"by": "kill_switch"}))
         record(log, "i-3", "cbo", BROKEN["breach"], weak=True)
-        record(log, "i-4", "drill", BROKEN["breach"])
+        record(log, "drill-4", "cbo", BROKEN["breach"])
         log.emit("intent_event.SUBMITTED", "cbo", intent_id="i-5")
         log.emit("intent_event.REJECTED", "cp16", intent_id="i-5", data={"reasons": ["matrix.not_granted"]})
-    found = load(folder, DAY, clock.now_ns(), ignored=frozenset({"drill"}))
-    assert (found.of("cbo", clock.now_ns()), found.of("drill", clock.now_ns())) == (History(0, 2), History())
+    assert load(folder, DAY, clock.now_ns(), ignored="drill-").of("cbo", clock.now_ns()) == History(0, 2)
+    assert load(folder, DAY, clock.now_ns()).of("cbo", clock.now_ns()) == History(1, 3)
 
 
 def test_validation_run_counts_for_who_sent_the_change(trail: Any) -> None:
