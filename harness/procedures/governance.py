@@ -182,6 +182,8 @@ def _request(stage: Stage, name: str) -> Request:
     sleep = {"commands": [{"argv": ["sleep", "45"]}], "limits": {"wallclock_timeout_s": 50}}
     raw: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "executed": ({"commands": [{"argv": ["echo", "one"]}]}, {}),
+        # A machine whose QEMU is made otherwise is booted for its task alone: the record then has its READY.
+        "booted": ({"commands": [{"argv": ["echo", "one"]}]}, {"weaken": ["device_allowlist"]}),
         "lapsed": ({"commands": [{"argv": ["echo", "never"]}]}, {"life": LeaseLife(before_use=("revoke",))}),
         "revoked": (sleep, {"life": LeaseLife(revoke_while_running=True)}),
     }
