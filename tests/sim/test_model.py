@@ -1,0 +1,140 @@
+"""The simulator's parts: the filter is the profile's, the clock jumps, a puppet is confined, a seed fixes a run."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from executor.channel.channel_pb2 import Finished, Output
+from executor.channel.session import Denial
+from executor.intent import Command, FileIn, Limits
+from executor.machine import Profile
+from executor.sim.clock import SimClock
+from executor.sim.filter import ALLOW, KILL, Filter, numbers
+from executor.sim.provider import SimProvider
+from harness import truth_table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[SimProvider]:
+    """Machines without an executor around them."""
+    made = SimProvider(SimClock(10**18))
+    yield made
+    made.close()
+
+
+def run(
+    provider: SimProvider, *argv: str, weaken: frozenset[str] = frozenset(), script: str = ""
+) -> tuple[Finished, str]:
+    """One command on a fresh machine: how it ended, and what it wrote."""
+    machine = provider.acquire(Profile(), weaken)
+    written = ""
+    try:
+        with provider.clock.actor():
+            assert machine.session.prepare(
+                "lease", capabilities=("base:execute", "dev:python"), paths_write=("/workspace/**",), env_allowlist=(),
+                commands=(argv,), limits=Limits(),
+            ) is None  # fmt: skip
+            assert machine.session.put_file(FileIn("/workspace/script.py", script.encode())) is None
+            assert not isinstance(machine.session.start("task", Command(argv), {}), Denial)
+            for part in machine.session.follow("task", provider.clock.monotonic_ns() + 10**11):
+                if isinstance(part, Output):
+                    written += part.data.decode()
+                elif isinstance(part, Finished):
+                    return part, written
+    finally:
+        machine.destroy()
+    raise AssertionError("the command did not end")
+
+
+def test_filter_answers_as_the_truth_table_says() -> None:
+    """Every named call, without arguments and with those that decide, is answered as the profile's own table."""
+    profile = json.loads((ROOT / "executor/guest/seccomp.json").read_text())
+    made = Filter.of(profile)
+    cases = json.loads((ROOT / "scenarios/seccomp/cases.json").read_text())
+    for name, arguments in [*((name, ()) for name in numbers().values()), *cases]:
+        wanted = truth_table.verdict(profile, name, arguments)
+        found = made.answer(name, arguments)
+        assert {ALLOW: "allowed", KILL: "killed"}.get(found, found) == wanted or wanted == truth_table.errno.errorcode[
+            found
+        ]
+
+
+def test_calls_are_those_of_the_truth_table() -> None:
+    """The simulator and the truth table know the same numbers."""
+    assert dict(numbers()) == truth_table.calls()
+
+
+def test_time_jumps_to_the_earliest_moment_waited_for() -> None:
+    """Two actors wait: the clock goes to the earlier moment, then to the later, and never back."""
+    clock = SimClock(0)
+    seen: list[tuple[str, int]] = []
+    together = threading.Barrier(2)
+
+    def wait(name: str, moment: int) -> None:
+        with clock.actor():
+            together.wait(30)
+            clock.wait_until(moment)
+            seen.append((name, clock.now_ns()))
+
+    threads = [threading.Thread(target=wait, args=pair) for pair in (("late", 9_000), ("early", 5_000))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert seen == [("early", 5_000), ("late", 9_000)]
+
+
+def test_a_minutes_sleep_takes_no_minute_and_is_told_as_one(provider: SimProvider) -> None:
+    """Virtual time: the command's duration is the sleep, whatever the real clock says."""
+    finished, _ = run(provider, "sleep", "25")
+    assert (finished.cause, finished.duration_ns // 10**9) == (Finished.EXITED, 25)
+
+
+def test_a_program_reaches_the_model_and_nothing_else(provider: SimProvider) -> None:
+    """Python's own way into the real kernel: what is not the model's is refused by the helper's filter."""
+    script = (
+        "import importlib, sys\n"
+        "real = next(m for m in sys.modules.values() if getattr(m, '__name__', '') == 'shim').real\n"
+        "for call, given in ((real.open, ('/etc/passwd', 0)), (real.kill, (1, 0)), (real.execv, ('/bin/true', ['true']))):\n"
+        "    try:\n"
+        "        call(*given)\n"
+        "        print('GOT THROUGH')\n"
+        "    except OSError as error:\n"
+        "        print(error.errno)\n"
+    )
+    _, written = run(provider, "python3", "/workspace/script.py", script=script)
+    assert written.split() == ["1", "1", "1"]
+
+
+def test_what_is_not_modelled_is_named_and_ends_the_program(provider: SimProvider) -> None:
+    """A call without a model: the program is ended and the output says which."""
+    code = "import ctypes; ctypes.CDLL(None).syscall(ctypes.c_long(317), 1, 0, 0); print('never')"
+    finished, written = run(provider, "python3", "-c", code)
+    assert finished.signal == 9
+    assert written == "CORDON-UNMODELLED the system call seccomp\n"
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    """Two providers of one seed: the same program sees the same random numbers and the same times."""
+    code = "import os, time; print(os.urandom(8).hex(), time.time_ns())"
+    found = []
+    for _ in range(2):
+        made = SimProvider(SimClock(10**18), seed=7)
+        found.append(run(made, "python3", "-c", code)[1])
+        made.close()
+    assert found[0] == found[1]
+
+
+def test_taking_a_control_away_changes_the_answer(provider: SimProvider) -> None:
+    """The model follows the agent's configuration: without the filter and Yama the same call succeeds."""
+    code = "import ctypes; print(ctypes.CDLL(None).ptrace(0, 0, 0, 0))"
+    killed, _ = run(provider, "python3", "-c", code)
+    allowed, written = run(provider, "python3", "-c", code, weaken=frozenset({"seccomp", "lockdown"}))
+    assert (killed.cause, killed.syscall, allowed.cause, written) == (Finished.SECCOMP, 101, Finished.EXITED, "0\n")
