@@ -1,7 +1,8 @@
 """Canaries on the host: what a break-out would touch, looked at before and after every run.
 
 Planted secrets must appear in nothing that came out of a guest, also encoded; watched files and trees must stay as they
-were; no program we do not know may run below this process, and nothing may listen or connect beyond this machine.
+were; no program we do not know may run below this process, and nothing may listen or connect beyond this machine; no
+packet beyond a grant may leave the machines' network or reach one of them.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from executor.network.plane import CONTROLS, OPEN_CARD
 from executor.outcome import Outcome
 from harness.host_facts import descendants, remote_sockets
+from harness.packet_watch import PacketWatch
 
 PROGRAMS: Final = frozenset(
     {"qemu-system-x86_64", "qemu-system-x86", "opa", "python3", "python", "pytest", "qemu-img", "libvirtd", "virtlogd"}
 )
 """Names of programs that may run below a drill (the kernel cuts names at 15 characters)."""
 _ENVIRONMENT: Final = "CORDON_CANARY"
+NETWORK: Final = CONTROLS | {OPEN_CARD}
+"""Controls without which packets get through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,9 @@ class HostWatch:
     """Files and folders that no run may change: policies, images, the agent disk, scenarios."""
     programs: frozenset[str] = PROGRAMS
     blind: frozenset[str] = frozenset()
-    """What is overlooked, of `files`, `processes`, `sockets`, `secrets`: sabotage's, to see that each is needed."""
+    """What is overlooked: `files`, `processes`, `sockets`, `secrets`, `packets`. Sabotage sees that each is needed."""
+    packets: PacketWatch | None = None
+    """The packet sentinel, where the executor has a network that can be watched."""
     secrets: tuple[str, ...] = ()
     writes_outside: int = 0
     """Watched files changed, over all runs."""
@@ -97,6 +104,8 @@ class HostWatch:
     """Content as it was when the file was first seen."""
     _known: frozenset[int] = frozenset()
     _sockets: frozenset[str] = frozenset()
+    _open: bool = False
+    """Whether the walls of the network are down on purpose."""
 
     def plant(self) -> None:
         """Make fresh secrets; a second call is silent."""
@@ -108,9 +117,12 @@ class HostWatch:
         os.environ[_ENVIRONMENT] = made[1]
         self.secrets = tuple(made)
 
-    def before(self) -> None:
-        """Take stock."""
+    def before(self, weakened: frozenset[str] = frozenset()) -> None:
+        """Take stock. `weakened`: what is taken away on purpose, in a run that has to get through."""
         self.plant()
+        self._open = bool(weakened & NETWORK)
+        if self.packets is not None:
+            self.packets.skip()
         self._before = tree((*self.trees, self.folder))
         for path in self._before.keys() - self._digests.keys():
             if path.is_file() and not path.is_symlink():
@@ -126,11 +138,14 @@ class HostWatch:
             "processes": self._processes,
             "sockets": self._new_sockets,
             "secrets": lambda: (leak for some in texts for leak in self._leaks(some)),
+            "packets": lambda: self._stray(outcomes),
         }
         return tuple(alarm for name, look in looks.items() if name not in self.blind for alarm in look())
 
     def close(self) -> None:
         """Take the planted secrets away again; a second call is silent."""
+        if self.packets is not None:
+            self.packets.close()
         os.environ.pop(_ENVIRONMENT, None)
         (self.folder / "credentials").unlink(missing_ok=True)
 
@@ -160,6 +175,16 @@ class HostWatch:
     def _new_sockets(self) -> Iterator[str]:
         for text in sorted(remote_sockets(os.getpid()) - self._sockets):
             yield f"a socket appeared: {text}"
+
+    def _stray(self, outcomes: Iterable[Outcome | None]) -> Iterable[str]:
+        """Packets beyond the grants; with the walls down on purpose there have to be some, or the sentinel is blind."""
+        made = [outcome for outcome in outcomes if outcome is not None]
+        if self.packets is None:
+            return ()
+        seen = self.packets.complaints(made)
+        if not self._open or not any(outcome.results for outcome in made):
+            return seen
+        return () if seen else ("the packet sentinel saw nothing of packets that had to get through",)
 
     def _leaks(self, texts: Mapping[str, bytes]) -> Iterator[str]:
         for place, text in texts.items():

@@ -13,7 +13,10 @@ from typing import Any, Final, Literal
 from executor.api import Executor
 from executor.errors import OutsideError
 from executor.paths import cache_dir
+from fixtures.test_hosts import HOSTS, World
+from fixtures.test_hosts.world import NEIGHBOUR
 from harness.canaries import HostWatch
+from harness.packet_watch import PacketWatch
 from harness.procedures.stage import Kept
 from harness.runs import Run
 
@@ -27,11 +30,31 @@ def open_real_executor(session: DrillSession) -> Executor:
     """The executor behind every engine; imported late, because collection does not need libvirt."""
     from executor.service import open_executor  # noqa: PLC0415 - `pytest --collect-only` works without a hypervisor
 
+    world = _world(session)
     opened = open_executor(
-        engine=session.engine, state=session.state, policies=session.policies, progress=session.progress, drill=True
+        engine=session.engine,
+        state=session.state,
+        policies=session.policies,
+        progress=session.progress,
+        drill=True,
+        network=world.config() if world else None,
     )
     session.watched += _images(str(opened.facts["digests"]["image"]))
+    if world:
+        world.furnish(opened.network)
+        session.watch().packets = PacketWatch(opened.network, HOSTS, [NEIGHBOUR.tap])
     return opened
+
+
+def _world(session: DrillSession) -> World | None:
+    """Hosts to reach from machines with net:egress; None, and a word why, where there can be none."""
+    try:
+        world = World()
+    except (OutsideError, OSError) as error:
+        session.progress(f"no test hosts: {error}; what needs them is counted as unmeasured")
+        return None
+    session.kept.closing.callback(world.close)
+    return world
 
 
 def _images(digest: str) -> tuple[Path, ...]:

@@ -70,7 +70,7 @@ def perform(
     stage = Stage(executor, call.weaken | sabotage, kept)
     seen: Facts | None = None
     unmeasured = ""
-    watch.before()
+    watch.before(call.weaken if role == "positive" else frozenset())
     try:
         with stage.open():
             seen = _plain(procedure, procedure.called.call(stage, **call.arguments))

@@ -45,8 +45,8 @@ class Run:
 class Watch(Protocol):
     """Host canaries around one run (harness/canaries.py)."""
 
-    def before(self) -> None:
-        """Take stock."""
+    def before(self, weakened: frozenset[str] = frozenset()) -> None:
+        """Take stock. `weakened`: what is taken away on purpose, in a run that has to get through."""
 
     def after(self, *outcomes: Outcome | None, said: str = "") -> tuple[str, ...]:
         """What changed that must not, in words; empty when nothing did. `said`: other text that may hold no secret."""
@@ -96,7 +96,7 @@ def own_part(run: Run, scenario: Scenario) -> Run:
 
 def perform(plan: Plan, executor: Executor, watch: Watch) -> Run:
     """Take `plan` through the executor with the host watched; an executor that cannot run it makes it UNMEASURED."""
-    watch.before()
+    watch.before(plan.request.weaken if plan.role == "positive" else frozenset())
     outcome: Outcome | None = None
     unmeasured = ""
     try:

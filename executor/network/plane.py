@@ -39,6 +39,7 @@ T = TypeVar("T")
 _SYSCTLS: Final = {
     "ipv4/ip_forward": "1",
     "ipv4/icmp_echo_ignore_all": "1",
+    "ipv4/icmp_ratelimit": "0",  # the filter has a limit of its own, the same for every machine
     "ipv4/conf/all/rp_filter": "1",
     "ipv4/conf/all/arp_ignore": "1",
     "ipv4/conf/all/arp_announce": "2",

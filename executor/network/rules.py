@@ -39,6 +39,10 @@ QUESTIONS_PER_S: Final = 200
 """Questions for names that are heard from all machines together: an executor's thread answers them."""
 REFUSALS_PER_S: Final = 50
 """ICMP refusals that are sent; beyond that refused packets vanish."""
+_REFUSE: Final = (
+    f'    iifname "{NAT}" limit rate {REFUSALS_PER_S}/second burst {REFUSALS_PER_S} packets'
+    " reject with icmpx admin-prohibited"
+)
 _CONTROLS: Final = ("egress_allowlist", "frame_filter", "vm_isolation", "gateway_closed", "dns_allowlist")
 
 
@@ -73,7 +77,7 @@ def _forward(*, open_to_all: bool) -> list[str]:
     coming = f'iifname "{UPLINK}" oifname "{NAT}"'
     allow = (
         [
-            f"    {going} ip saddr @machines counter name ip saddr map @allowed_of accept",
+            f"    {going} accept",
             f"    {coming} ct state established,related accept",
         ]
         if open_to_all
@@ -94,7 +98,7 @@ def _forward(*, open_to_all: bool) -> list[str]:
         "    type filter hook forward priority filter; policy drop;",
         *allow,
         "    counter name ip saddr map @refused_of",
-        f'    iifname "{NAT}" limit rate {REFUSALS_PER_S}/second reject with icmpx admin-prohibited',
+        _REFUSE,
         "  }",
     ]
 
@@ -112,7 +116,7 @@ def _input(*, forwards: bool, closed: bool) -> list[str]:
         *([] if closed else [f'    iifname "{NAT}" accept']),
         *([f'    iifname "{UPLINK}" ct state established accept'] if forwards else []),
         "    counter name ip saddr map @knocked_of",
-        f'    iifname "{NAT}" limit rate {REFUSALS_PER_S}/second reject with icmpx admin-prohibited',
+        _REFUSE,
         "  }",
     ]
 

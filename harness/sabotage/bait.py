@@ -53,7 +53,7 @@ CLEAN_SUMMARY: Final[Mapping[str, Any]] = {
 class Nobody:
     """A watch that sees nothing: the real one is watching already."""
 
-    def before(self) -> None:
+    def before(self, weakened: frozenset[str] = frozenset()) -> None:
         """Nothing."""
 
     def after(self, *outcomes: Outcome | None, said: str = "") -> tuple[str, ...]:  # noqa: ARG002 - the protocol's
@@ -82,6 +82,11 @@ def touched(canary: str, watch: HostWatch) -> Iterator[str]:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
             listening.bind(("0.0.0.0", 0))  # noqa: S104 - the bait
             yield ""
+    elif canary == "packets":
+        if watch.packets is None:
+            raise BugError("there is no packet sentinel to be blinded: the executor has no network (needs root)")
+        watch.packets.plant()
+        yield ""
     else:
         yield watch.secrets[0]
 

@@ -172,6 +172,7 @@ GUARDS: Final[dict[str, Guard]] = {
     "canary_files": Guard("nobody compares the host's watched files before and after", _canary("files")),
     "canary_processes": Guard("nobody looks for new processes on the host", _canary("processes")),
     "canary_sockets": Guard("nobody looks for new sockets on the host", _canary("sockets")),
+    "canary_packets": Guard("nobody looks for packets beyond the grants", _canary("packets")),
     "judge_effect": Guard("effect and output are not compared", _judge("expectation", _plain(bait.other_output))),
     "judge_agreement": Guard(
         "verdict, effect and record need not agree", _judge("agreement", _plain(bait.other_decision))

@@ -186,7 +186,7 @@ class Watch:
     said = ""
     shown: tuple[Any, ...] = ()
 
-    def before(self) -> None:
+    def before(self, weakened: frozenset[str] = frozenset()) -> None:
         """Nothing to take stock of."""
 
     def after(self, *outcomes: Any, said: str = "") -> tuple[str, ...]:

@@ -11,10 +11,14 @@ import pytest
 from cordon.__main__ import main
 from executor import weaken
 from executor.api import Request
+from executor.clock import SystemClock
+from executor.network import Network
 from executor.outcome import Outcome
 from fixtures import outcomes as make
+from fixtures.test_hosts import HOSTS, World
 from harness.drill_session import DrillSession
 from harness.errors import ReportError
+from harness.packet_watch import PacketWatch
 from harness.runs import plans
 from harness.sabotage.cases import candidates, group
 from harness.sabotage.guards import GUARDS, Stand
@@ -151,9 +155,20 @@ def test_a_scenario_that_is_red_anyway_notices_nothing(session: DrillSession) ->
 @pytest.mark.parametrize("name", [name for name in GUARDS if name != "report_check"])
 def test_each_guard_sees_its_bait_and_nothing_else_does(session: DrillSession, name: str) -> None:
     """Red with the guard, green without it."""
+    if name == "canary_packets":
+        _give_it_a_network(session)
     row = sweep_of(session, ATTEMPT).guard(name, Stand(session, group(scenarios(HELLO, ATTEMPT), "tcg")))
     assert row.caught, row.finding
     session.close()
+
+
+def _give_it_a_network(session: DrillSession) -> None:
+    """The scripted executor has none: a real one beside it, with the sentinel on it."""
+    world = World()
+    network = Network(world.config(), SystemClock())
+    session.watch().packets = PacketWatch(network, HOSTS)
+    for closing in (network, world):
+        session.kept.closing.callback(closing.close)
 
 
 @pytest.mark.report
