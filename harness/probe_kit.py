@@ -215,7 +215,8 @@ def main(arguments: list[str]) -> int:
     """The command line."""
     attempt = {"attempt": True, "twin": False}[arguments[0]]
     sys.modules["kit"] = sys.modules[__name__]  # what the probes import is this very module
-    sys.path.insert(0, WORKSPACE)
+    # Beside this file: /workspace for a task; for the guest's root, who is in no sandbox, where that folder really is.
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     __import__("probes")
     for mechanism in arguments[1:]:
         _say(f"CORDON-BATCH {json.dumps(run_one(mechanism, attempt=attempt))}")
