@@ -80,6 +80,7 @@ def _serve(config: Config, ending: threading.Event) -> None:
         policies=config.policies,
         drill=config.drill,
         pool=pool_plan(config),
+        network=config.network,
         progress=lambda step: log.info("opening", step=step),
     )
     try:

@@ -10,18 +10,21 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from executor.bridge.curve import NAME, parse_public
 from executor.errors import InvalidInputError, OutsideError
 from executor.intent import Priority
+from executor.network.plane import NetworkConfig
 from executor.pool.plan import MAX_AGE_S, MAX_USES
 from executor.queue.queue import CAPACITY
 
 SCHEMA: Final = "cordon.config/1"
 MAX_FILE: Final = 1 << 20
 _ENDPOINT: Final = re.compile(r"tcp://(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\]):(?:[0-9]{1,5}|\*)|ipc://[^\0]{1,100}")
+_HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _LISTEN: Final = re.compile(r"(127\.0\.0\.1|\[::1\]|localhost):([0-9]{1,5})")
 
 POLICIES: Final = Path("/usr/share/cordon/policies")
@@ -89,6 +92,8 @@ class Config:
     metrics_listen: tuple[str, int] | None = ("127.0.0.1", 9464)
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    """Where machines with net:egress may get out; by default nowhere."""
     drain_s: int = DRAIN_S
     """Seconds the queue is worked off after SIGTERM; what waits then is turned away."""
 
@@ -118,7 +123,7 @@ def parse(text: str, where: str) -> Config:
     root.choice("schema", None, (SCHEMA,))
     service, queue = root.table("executor"), root.table("queue")
     bridge, control = root.table("bridge"), root.table("control")
-    metrics, log = root.table("metrics"), root.table("log")
+    metrics, log, network = root.table("metrics"), root.table("log"), root.table("network")
     pool = root.table("pool")
     state = service.text("state", "")
     config = Config(
@@ -142,11 +147,12 @@ def parse(text: str, where: str) -> Config:
         keep_results=bridge.whole("keep_results", KEEP_RESULTS, 0, 100_000),
         keep_results_mib=bridge.whole("keep_results_mib", KEEP_RESULTS_MIB, 1, 4096),
         metrics_listen=_loopback(metrics),
+        network=_network(network),
         log_format=_one_of(log.choice("format", "json", get_args(LogFormat)), get_args(LogFormat)),
         log_level=_one_of(log.choice("level", "info", get_args(LogLevel)), get_args(LogLevel)),
         drain_s=service.whole("drain_s", DRAIN_S, 0, 3600),
     )
-    for table in (service, pool, queue, bridge, control, metrics, log, root):
+    for table in (service, pool, queue, bridge, control, metrics, log, network, root):
         table.end()
     _no_key_twice(config, where)
     return config
@@ -248,6 +254,28 @@ def _client(entry: _Table) -> Client:
     )
     entry.end()
     return client
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError("not a list of texts")
+    return value
+
+
+def _network(entry: _Table) -> NetworkConfig:
+    uplink = entry.text("uplink", "")
+    given = entry.take("hosts", {})
+    if not isinstance(given, dict):
+        raise entry.wrong("hosts", "expected a table of names")
+    hosts: dict[str, tuple[IPv4Address, ...]] = {}
+    for name, addresses in given.items():
+        if not _HOST.fullmatch(name):
+            raise entry.wrong("hosts", f"{name!r:.80} is no host name in lower case")
+        try:
+            hosts[name] = tuple(IPv4Address(address) for address in _texts(addresses))
+        except ValueError as error:
+            raise entry.wrong("hosts", f"{name}: expected a list of IPv4 addresses: {error}") from None
+    return NetworkConfig(Path(uplink) if uplink else None, hosts)
 
 
 def _operator(entry: _Table) -> Operator:

@@ -19,6 +19,9 @@ from typing import Final, TypeVar
 from executor.errors import NetworkError
 
 _CLONE_NEWNET: Final = 0x40000000
+_CLONE_NEWNS: Final = 0x20000
+_PRIVATE: Final = 0x44000
+"""MS_REC | MS_PRIVATE: what is mounted here is seen nowhere else."""
 _OWN: Final = "/proc/thread-self/ns/net"
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 T = TypeVar("T")
@@ -102,6 +105,16 @@ class Namespace:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def fresh_proc() -> None:
+    """Give the calling thread, which must end soon, a mount namespace of its own with a fresh /proc in it."""
+    if (
+        _libc.unshare(_CLONE_NEWNS)
+        or _libc.mount(b"none", b"/", None, ctypes.c_ulong(_PRIVATE), None)
+        or _libc.mount(b"proc", b"/proc", b"proc", ctypes.c_ulong(0), None)
+    ):
+        raise NetworkError(f"a fresh /proc cannot be mounted: {os.strerror(ctypes.get_errno())}; it needs root")
 
 
 def _in_thread(work: Callable[[], T]) -> T:

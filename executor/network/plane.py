@@ -27,7 +27,7 @@ from executor.errors import NetworkError
 from executor.network import plan, rules
 from executor.network.answerer import Answerer, Asker
 from executor.network.forwarding import forward_to
-from executor.network.namespace import Namespace
+from executor.network.namespace import Namespace, fresh_proc
 from executor.network.plan import Card, Endpoint, Reach
 
 CONTROLS: Final = frozenset({"egress_allowlist", "dns_allowlist", "frame_filter", "vm_isolation", "gateway_closed"})
@@ -39,6 +39,7 @@ T = TypeVar("T")
 _SYSCTLS: Final = {
     "ipv4/ip_forward": "1",
     "ipv4/icmp_echo_ignore_all": "1",
+    "ipv4/ip_unprivileged_port_start": "53",  # the answerer's: the service needs no right to low ports elsewhere
     "ipv4/icmp_ratelimit": "0",  # the filter has a limit of its own, the same for every machine
     "ipv4/conf/all/rp_filter": "1",
     "ipv4/conf/all/arp_ignore": "1",
@@ -124,7 +125,7 @@ class Network:
     def _build(self) -> Namespace:
         switch = Namespace.create()
         try:
-            switch.run(_set_sysctls)
+            switch.run(set_sysctls)
             switch.links(
                 "link set lo up",
                 f"link add {rules.VOID} type bridge stp_state 0 mcast_snooping 0",
@@ -306,7 +307,12 @@ def _effective(weaken: frozenset[str]) -> frozenset[str]:
     return CONTROLS if OPEN_CARD in weaken else weaken & CONTROLS
 
 
-def _set_sysctls() -> None:
+def set_sysctls() -> None:
+    """Set them for the calling thread's network namespace; the thread must end afterwards.
+
+    The service's own /proc/sys is read-only (deploy/cordon.service): a /proc of the thread's own shows a fresh one.
+    """
+    fresh_proc()
     for name, value in _SYSCTLS.items():
         with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6, or without bridge netfilter
             Path("/proc/sys/net", name).write_text(value)

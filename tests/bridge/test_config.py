@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,28 @@ def test_commented_examples_are_good_when_uncommented() -> None:
     assert found.operators == (config.Operator("ada", KEY.encode()),)
 
 
+def test_the_way_out_is_a_namespace_and_a_list_of_hosts() -> None:
+    """What the operator says about the world outside, parsed at the door."""
+    text = f'{MINIMAL}[network]\nuplink = "/run/netns/egress"\nhosts = {{ "mirror.example.org" = ["203.0.113.7"] }}\n'
+    found = config.parse(text, "x.toml").network
+    assert found.uplink == Path("/run/netns/egress")
+    assert found.hosts == {"mirror.example.org": (IPv4Address("203.0.113.7"),)}
+
+
 FAULTS = [
+    (f'{MINIMAL}[network]\nuplinks = "x"\n', "x.toml:9: network.uplinks: unknown field; there are hosts, uplink"),
+    (
+        f'{MINIMAL}[network]\nhosts = {{ "Mirror.test" = ["203.0.113.7"] }}\n',
+        "x.toml:9: network.hosts: 'Mirror.test' is no host name",
+    ),
+    (
+        f'{MINIMAL}[network]\nhosts = {{ "mirror.test" = ["203.0.113"] }}\n',
+        "x.toml:9: network.hosts: mirror.test: expected",
+    ),
+    (
+        f'{MINIMAL}[network]\nhosts = {{ "mirror.test" = "203.0.113.7" }}\n',
+        "x.toml:9: network.hosts: mirror.test: expected",
+    ),
     (MINIMAL.replace("[control]", "[controll]"), "x.toml:1: control.listen: is required"),
     (MINIMAL.replace("tcp://127.0.0.1:7070", "udp://x"), "x.toml:3: bridge.listen: 'udp://x' is not tcp://"),
     (f"{MINIMAL}[queue]\ncapacity = 1001\n", "x.toml:9: queue.capacity: expected a whole number of 1 to 1000"),
