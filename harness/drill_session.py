@@ -30,7 +30,7 @@ def open_real_executor(session: DrillSession) -> Executor:
     """The executor behind every engine; imported late, because collection does not need libvirt."""
     from executor.service import open_executor  # noqa: PLC0415 - `pytest --collect-only` works without a hypervisor
 
-    world = _world(session)
+    world = None if session.engine == "sim" else _world(session)
     opened = open_executor(
         engine=session.engine,
         state=session.state,

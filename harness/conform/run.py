@@ -62,7 +62,7 @@ class Report:
 class Nothing:
     """A watch that does not look at the host: what is compared here is two engines, not an escape."""
 
-    def before(self) -> None:
+    def before(self, weakened: frozenset[str] = frozenset()) -> None:
         """Nothing."""
 
     def after(self, *outcomes: Outcome | None, said: str = "") -> tuple[str, ...]:  # noqa: ARG002 - a watch's
