@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         targets = registry.chosen(args.target, machine)
         journal = args.journal or state_dir() / "redteam" / "journal.json"
         campaign = Campaign(targets, args.seed, SystemClock(), journal, say=_say)
-        whole = interruptible(lambda: campaign.run(seconds=seconds))
+        whole = interruptible(lambda stopped: campaign.run(seconds=seconds, stopped=stopped))
     saved = save(campaign.finds, args.out or REGRESSION)
     if args.json:
         print_json(_document(campaign, saved))

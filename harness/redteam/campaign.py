@@ -50,8 +50,8 @@ class Campaign:
             far = before.get(target.name, {})
             self.scores[target.name] = Score(far.get("rounds", 0), far.get("examples", 0))
 
-    def run(self, *, seconds: float = 0.0, rounds: int = 0) -> None:
-        """Play until `seconds` are over, or so many rounds of each; a target with a find is left alone.
+    def run(self, *, seconds: float = 0.0, rounds: int = 0, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Play until `seconds` are over, so many rounds of each, or `stopped`; a target with a find is left alone.
 
         The journal is written after each round: whatever ends this, no round is lost.
         """
@@ -59,7 +59,7 @@ class Campaign:
         played = 0
         while standing := [target for target in self.targets if not self.scores[target.name].finds]:
             for target in standing:
-                if seconds and self.clock.monotonic_ns() >= until:
+                if stopped() or (seconds and self.clock.monotonic_ns() >= until):
                     return
                 self._play(target)
             played += 1

@@ -69,34 +69,47 @@ def guest(machine: Callable[[], VmMachine]) -> Target:
     """The target on machines that `machine` hands out; one is used for all attacks of a round."""
 
     @contextmanager
-    def opened() -> Iterator[VmMachine]:
-        found = machine()
+    def opened() -> Iterator[list[VmMachine]]:
+        bench: list[VmMachine] = []
         try:
-            yield found
+            yield bench
         finally:
-            found.destroy()
+            for found in bench:
+                found.destroy()
 
-    def attack(found: VmMachine, value: Any) -> None:
+    def attack(bench: list[VmMachine], value: Any) -> None:
         """What went in comes out unchanged; what may not go in is refused in words; the agent lives on."""
-        echo = Command(("printf", "%s\\n", *value["arguments"]))
-        show = Command(("cat", "/workspace/in"))
+        if not bench:
+            bench.append(machine())
+        found = bench[0]
         try:
-            _prepared(found, (echo.argv, show.argv), tuple(value["env"]))
-            said = _talk(found, echo, value["env"])
-            wanted = "".join(f"{item}\n" for item in value["arguments"] or [""]).encode()
-            if said is not None and said != (wanted, 0):
-                raise EscapeError(f"arguments arrive otherwise: {said!r:.200}")
-            stored = found.session.put_file(FileIn(value["path"], value["content"]))
-            plain = value["path"].startswith("/workspace/") and not {"", ".", ".."} & set(value["path"].split("/")[1:])
-            if stored is None and not plain:
-                raise EscapeError(f"a wild path is stored: {value['path']!r}")
-            if stored is None and value["path"] == "/workspace/in" and _talk(found, show, {}) != (value["content"], 0):
-                raise EscapeError("a file arrives otherwise")
-            found.session.reset()
-        except (OutsideError, FrameViolationError) as error:
-            raise EscapeError(f"the guest is lost: {error}") from error
+            _once(found, value)
+        except EscapeError:
+            bench.pop().destroy()  # whatever it is now, the next attack gets a whole one
+            raise
 
     return Target("guest", "a real machine and its agent", _attacks, attack, opened, examples=10, slow=True)
+
+
+def _once(found: VmMachine, value: Any) -> None:
+    """One attack on one machine."""
+    echo = Command(("printf", "%s\\n", *value["arguments"]))
+    show = Command(("cat", "/workspace/in"))
+    try:
+        _prepared(found, (echo.argv, show.argv), tuple(value["env"]))
+        said = _talk(found, echo, value["env"])
+        wanted = "".join(f"{item}\n" for item in value["arguments"] or [""]).encode()
+        if said is not None and said != (wanted, 0):
+            raise EscapeError(f"arguments arrive otherwise: {said!r:.200}")
+        stored = found.session.put_file(FileIn(value["path"], value["content"]))
+        plain = value["path"].startswith("/workspace/") and not {"", ".", ".."} & set(value["path"].split("/")[1:])
+        if stored is None and not plain:
+            raise EscapeError(f"a wild path is stored: {value['path']!r}")
+        if stored is None and value["path"] == "/workspace/in" and _talk(found, show, {}) != (value["content"], 0):
+            raise EscapeError("a file arrives otherwise")
+        found.session.reset()
+    except (OutsideError, FrameViolationError) as error:
+        raise EscapeError(f"the guest is lost: {error}") from error
 
 
 def _prepared(machine: VmMachine, commands: tuple[tuple[str, ...], ...], names: tuple[str, ...]) -> None:

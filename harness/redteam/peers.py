@@ -64,7 +64,7 @@ def _pieces() -> SearchStrategy[list[dict[str, Any]]]:
             "path": _paths,
             "mode": st.integers(0, 2**32 - 1),
             "offset": st.integers(0, 8) | st.integers(0, 2**63),
-            "data": st.binary(max_size=8) | st.integers(0, 3).map(lambda mib: b"x" * (mib << 18)),
+            "data": st.binary(max_size=8) | st.integers(0, 3).map(lambda units: b"x" * (units << 14)),
             "last": st.booleans(),
             "refused": st.just("") | _plain,
         }

@@ -196,6 +196,9 @@ def _watched(pid: int, ours: int, note: Note, bounds: Bounds) -> tuple[Any, Kind
 
 def try_alone(target: Target, attack: Any, bounds: Bounds) -> Find | None:
     """Make one attack in a child of its own: for replaying finds, and for shrinking what kills the child."""
+    if target.slow:
+        with target.opened() as opened:
+            return judged(target, opened, attack, bounds)
     note = Note()
     try:
 

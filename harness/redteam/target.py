@@ -33,7 +33,7 @@ class Target:
     examples: int = 200
     """Attacks of one round: about a second's worth."""
     slow: bool = False
-    """Needs machines: tried only when it is asked for."""
+    """Needs machines: tried only when it is asked for, and in the process that has them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,9 @@ def test_ctrl_c_keeps_what_there_is(tmp_path: Path) -> None:
     """Interrupted in the middle, `cordon redteam` ends with 130 and its journal holds whole rounds."""
     journal = tmp_path / "journal.json"
     words = ["redteam", "--target", "canonical", "--budget", "60s", "--seed", "3", "--journal", str(journal)]
-    process = subprocess.Popen([sys.executable, "-m", "cordon", *words, "--out", str(tmp_path / "finds")])
+    # A shell's background job is born deaf to Ctrl-C, and so are its children: this one listens again.
+    code = "import signal, cordon.__main__ as m; signal.signal(signal.SIGINT, signal.default_int_handler); m.run()"
+    process = subprocess.Popen([sys.executable, "-c", code, *words, "--out", str(tmp_path / "finds")])
     until = time.monotonic() + 60
     while not journal.exists():
         assert process.poll() is None

@@ -89,9 +89,24 @@ def uevent_trigger():
     put("/sys/class/mem/null/uevent", b"change", magic=SYSFS)
 
 
+MOUNT, UMOUNT, FINIT_MODULE = 165, 166, 313
+
+
 @probe("binfmt-misc", twin=read_sysctl)
 def binfmt():
-    put("/proc/sys/fs/binfmt_misc/register", b":drill:E::drill::/bin/false:")
+    """Has the kernel start a program for files of a made-up kind, for whoever executes one."""
+    place = "/proc/sys/fs/binfmt_misc"
+    try:
+        kit.syscall(MOUNT, b"none", place.encode(), b"binfmt_misc", 0, 0)
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+        handle = os.open("/opt/cordon/modules/binfmt_misc.ko", os.O_RDONLY)
+        kit.syscall(FINIT_MODULE, handle, b"", 0)
+        kit.syscall(MOUNT, b"none", place.encode(), b"binfmt_misc", 0, 0)
+    put(f"{place}/register", b":drill:E::drill::/bin/false:", magic=0x42494E4D)
+    put(f"{place}/drill", b"-1", magic=0x42494E4D)
+    kit.syscall(UMOUNT, place.encode(), 0)
 
 
 @probe("sysrq-trigger", twin=read_sysctl)
@@ -250,7 +265,11 @@ def make_group():
 @probe("cgroup-v1-release-agent", twin=own_cgroup)
 def release_agent():
     """A program the kernel runs as root when a group of the old kind empties."""
-    put("/sys/fs/cgroup/release_agent", b"/workspace/evil", magic=0x27E0EB)
+    place = kit.own_folder()
+    kit.syscall(MOUNT, b"none", place.encode(), b"cgroup", 0, b"none,name=drill")
+    put(f"{place}/release_agent", b"/workspace/evil", magic=0x27E0EB)
+    put(f"{place}/release_agent", b"\n", magic=0x27E0EB)
+    kit.syscall(UMOUNT, place.encode(), 0)
 
 
 @probe("kernel-log-forged", twin=own_files)

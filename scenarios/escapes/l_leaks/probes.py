@@ -83,8 +83,17 @@ def mem():
 
 @probe("io-ports", twin=random_bytes)
 def port():
-    handle = os.open("/dev/port", os.O_RDONLY)
-    os.pread(handle, 1, 0x70)
+    """Reads a device's IO port by a file: /dev/port where there is one, else a PCI device's own."""
+    if os.path.exists("/dev/port"):
+        return os.pread(os.open("/dev/port", os.O_RDONLY), 1, 0x70).hex()
+    base = "/sys/bus/pci/devices"
+    for device in sorted(os.listdir(base)):
+        for number, line in enumerate(open(f"{base}/{device}/resource").read().splitlines()[:6]):
+            start, _, flags = (int(word, 16) for word in line.split())
+            if start and flags & 0x100:
+                handle = os.open(f"{base}/{device}/resource{number}", os.O_RDONLY)
+                return os.pread(handle, 1, 0).hex()
+    raise kit.AbsentError("a device with ports")
 
 
 @probe("memory-map-of-process-1", twin=own_maps)
@@ -190,7 +199,12 @@ masked("memory-fragmentation", "/proc/buddyinfo", "free lists")
 masked("memory-counters", "/proc/vmstat", "memory counters")
 masked("soft-interrupts", "/proc/softirqs", "soft interrupts")
 masked("consoles", "/proc/consoles", "consoles")
-masked("kernel-configuration", "/proc/config.gz", "the configuration")
+@probe("kernel-configuration", twin=public_facts)
+def configuration():
+    """How the kernel was built tells what to try: the kernel's own copy, or the one its package brings."""
+    if os.path.exists("/proc/config.gz"):
+        return bytes_of("/proc/config.gz", "the configuration")
+    need(b"CONFIG_" in kit.read(f"/boot/config-{os.uname().release}"))
 
 
 @probe("terminal-drivers", twin=public_facts)
