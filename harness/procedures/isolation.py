@@ -92,12 +92,12 @@ def task_isolation(stage: Stage, *, next_to: str = "after", own: bool = False) -
     """
     secret = secrets.token_hex(24)
     first = stage.machine(weaken=["command_check", "compromised_agent"])
-    _prepare(first)
+    prepare(first)
     if next_to == "beside":
-        _start(first, _PLANT, secret, "stay")
+        start(first, _PLANT, secret, "stay")
         _wait_output(first, secret)
     else:
-        planted = _run(first, _PLANT, secret, "end")
+        planted = run(first, _PLANT, secret, "end")
         if secret not in planted:
             raise OutsideError("the canary was not planted")
     if next_to == "same-machine":
@@ -106,12 +106,12 @@ def task_isolation(stage: Stage, *, next_to: str = "after", own: bool = False) -
         if next_to == "after":
             first.destroy()
         second = stage.machine(weaken=["command_check", "compromised_agent"])
-        _prepare(second)
+        prepare(second)
     wanted = secret
     if own:
         wanted = secrets.token_hex(24)
-        _run(second, _PLANT, wanted, "end")
-    said = _run(second, _SEARCH, wanted[::-1], str(SCANNED_MIB), compromised=True)
+        run(second, _PLANT, wanted, "end")
+    said = run(second, _SEARCH, wanted[::-1], str(SCANNED_MIB), compromised=True)
     lines = [line.removeprefix(MARK) for line in said.splitlines() if line.startswith(MARK)]
     if len(lines) != 1:
         raise OutsideError(f"the search came to no end: {said[-300:]!r}")
@@ -119,7 +119,8 @@ def task_isolation(stage: Stage, *, next_to: str = "after", own: bool = False) -
     return {"refusal": "" if found else "absence canary", "files": "files" in found, "disk": "disk" in found}
 
 
-def _prepare(machine: VmMachine) -> None:
+def prepare(machine: VmMachine) -> None:
+    """Make a sandbox with Python and /tmp on a machine of one's own."""
     denied = machine.session.prepare(
         "lease-of-the-drill",
         capabilities=("base:execute", "dev:python", "fs:write_tmp"),
@@ -132,7 +133,7 @@ def _prepare(machine: VmMachine) -> None:
         raise OutsideError(f"{denied.code}: {denied.message}")
 
 
-def _start(machine: VmMachine, code: str, *arguments: str, compromised: bool = False) -> None:
+def start(machine: VmMachine, code: str, *arguments: str, compromised: bool = False) -> None:
     """Start Python code; the agent compares no commands here, the machines are weakened for it."""
     command = Command(("python3", "-I", "-S", "-c", code, *arguments))
     started = machine.session.start("task-of-the-drill", command, {}, compromised=compromised)
@@ -140,9 +141,9 @@ def _start(machine: VmMachine, code: str, *arguments: str, compromised: bool = F
         raise OutsideError(f"{started.code}: {started.message}")
 
 
-def _run(machine: VmMachine, code: str, *arguments: str, compromised: bool = False) -> str:
+def run(machine: VmMachine, code: str, *arguments: str, compromised: bool = False) -> str:
     """Run Python code to its end: what it printed."""
-    _start(machine, code, *arguments, compromised=compromised)
+    start(machine, code, *arguments, compromised=compromised)
     said = b""
     for part in machine.session.follow("task-of-the-drill", SystemClock().monotonic_ns() + _PATIENCE_NS):
         if isinstance(part, Output):
