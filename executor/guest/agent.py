@@ -72,6 +72,8 @@ class Agent:
         self._sandboxes = 0
         self.task: Task | None = None
         self._compromised: Any = None
+        self._refusing = ""
+        """Path of a file that was refused while more of its pieces are on their way."""
 
     def ready(self) -> pb.FromGuest:
         """The `Ready` of this moment. Before `Configure` the boot id is left out: reading it would fix it."""
@@ -150,9 +152,15 @@ class Agent:
         return self._sandbox
 
     def _on_put_file(self, message: pb.PutFile) -> None:
+        if (
+            self._refusing == message.path
+        ):  # the rest of a file that was refused: one refusal is the answer to all of it
+            self._refusing = "" if message.last else self._refusing
+            return
         try:
             stored = self._prepared.put(message.path, message.mode, message.data, last=message.last)
         except DeniedError as error:
+            self._refusing = "" if message.last else message.path
             self._deny(message.path, error)
             return
         if stored is not None:

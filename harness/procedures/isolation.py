@@ -18,8 +18,8 @@ from harness.procedures.stage import Stage
 
 NEEDS_MEMORY: Final = "the simulator's tasks have no memory, disk or processes to leave anything in"
 MARK: Final = "CORDON-FOUND "
-_LIMITS: Final = Limits(wallclock_timeout_s=120, disk_quota_mb=64, mem_quota_mb=128, output_mb=1)
-_PATIENCE_NS: Final = 150_000_000_000
+_LIMITS: Final = Limits(wallclock_timeout_s=280, disk_quota_mb=64, mem_quota_mb=128, output_mb=1)
+_PATIENCE_NS: Final = 300_000_000_000
 
 _PLANT: Final = r"""
 import os, sys, time
@@ -79,7 +79,7 @@ for entry in os.listdir("/proc"):
 look("disk", "/dev/vda2", int(sys.argv[2]) << 20)
 print("CORDON-FOUND " + json.dumps(sorted(found)))
 """
-SCANNED_MIB: Final = 160
+SCANNED_MIB: Final = 64
 """Of the scratch disk, read raw: ext4 puts a small workspace's blocks into its first groups."""
 
 

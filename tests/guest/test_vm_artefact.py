@@ -95,3 +95,15 @@ def test_terms_that_cannot_be_kept_are_refused(
     guest.expect("ready")
     assert guest.prepare(("true",), capabilities=capabilities, artefacts=((name, digest),)).denied.code == code
     assert guest.prepare(("true",)).WhichOneof("body") == "prepared"
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/artefact/other"])
+def test_a_file_in_pieces_is_refused_once(guest: Any, path: str) -> None:
+    """However many pieces a refused file has, there is one refusal: the next answer is to the next question."""
+    guest.sandbox(("true",))
+    for number in range(4):
+        guest.send(put_file=pb.PutFile(path=path, mode=0o644, data=b"x", last=number == 3))
+    assert guest.expect("denied").denied.task_id == path
+    guest.send(ping=pb.Ping(nonce=9))
+    assert guest.expect("pong").pong.nonce == 9
+    assert guest.put("/workspace/in", b"y").file_stored.size == 1
