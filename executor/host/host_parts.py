@@ -14,7 +14,7 @@ ROOM_BUILT: Final = GIB
 """Bytes wanted in the cache when the gold image is there."""
 MEMORY: Final = 2 * GIB
 """A pool of two 512 MiB guests, QEMU's own share, and the suite."""
-NETWORK_TOOLS: Final = {"ip": "iproute2", "nft": "nftables"}
+NETWORK_TOOLS: Final = {"ip": "iproute2", "bridge": "iproute2", "nft": "nftables"}
 """Program -> Debian package that brings it."""
 
 
@@ -114,14 +114,14 @@ def user_namespaces(facts: HostFacts) -> Finding:
 
 def network(facts: HostFacts) -> Finding:
     """What the walls of the network are built and tested with."""
-    without = "VMs without a network card work; drills with test hosts are counted as unmeasured"
-    missing = sorted(package for tool, package in NETWORK_TOOLS.items() if tool not in facts.programs)
+    without = "tasks with net:egress are refused; drills with test hosts are counted as unmeasured"
+    missing = sorted({package for tool, package in NETWORK_TOOLS.items() if tool not in facts.programs})
     if missing:
         mend = f"sudo apt-get install --no-install-recommends {' '.join(missing)}"
         return Finding("network", "warn", f"missing: {' '.join(missing)}", mend, without)
     if not facts.namespaces:
         return Finding("network", "warn", "network namespaces cannot be made", "run as root", without)
-    return Finding("network", "ok", "namespaces can be made; ip and nft are here")
+    return Finding("network", "ok", "namespaces can be made; ip, bridge and nft are here")
 
 
 def apparmor(facts: HostFacts) -> Finding:
