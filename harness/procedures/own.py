@@ -36,8 +36,11 @@ _AT_WORK: Final = "the executor of this drill has ended"
 class OwnExecutor:
     """A child process with an executor; calls are answered in any order, as in the executor itself."""
 
-    def __init__(self, engine: str, state: Path, runtime: Path, policies: Path) -> None:
-        """Start it and wait until it is open. Raises `OutsideError` with its last words."""
+    def __init__(self, engine: str, state: Path, runtime: Path, policies: Path, *, max_uses: int = 0) -> None:
+        """Start it and wait until it is open; `max_uses` above 0: machines are used again, so often.
+
+        Raises `OutsideError` with its last words.
+        """
         private_dir(state)
         self.state: Final = state
         self.runtime: Final = runtime
@@ -45,7 +48,10 @@ class OwnExecutor:
         near, far = socket.socketpair()
         with far, self._said.open("ab") as said:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "harness.procedures.own_main", str(far.fileno()), engine, state, policies],
+                [
+                    *(sys.executable, "-m", "harness.procedures.own_main", str(far.fileno())),
+                    *(engine, str(state), str(policies), str(max_uses)),
+                ],
                 pass_fds=[far.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=said,

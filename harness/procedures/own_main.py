@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> int:
-    """`descriptor engine state policies`; 0 when it was hung up on and closed everything."""
-    from executor.service import open_executor  # noqa: PLC0415 - a child of drills only
+    """`descriptor engine state policies max_uses`; 0 when it was hung up on and closed everything."""
+    from executor.pool import PoolPlan  # noqa: PLC0415 - a child of drills only
+    from executor.service import open_executor  # noqa: PLC0415 - as above
 
-    descriptor, engine, state, policies = arguments
+    descriptor, engine, state, policies, max_uses = arguments
     pipe = Connection(int(descriptor))
     lock = threading.Lock()
 
@@ -44,6 +45,7 @@ def main(arguments: list[str]) -> int:
         policies=Path(policies),
         progress=lambda text: print(text, flush=True),  # noqa: T201 - the log of a child
         drill=True,
+        pool=PoolPlan(reuse=int(max_uses) > 0, max_uses=int(max_uses) or 1),
     )
     try:
         answer(0, executor.facts, good=True)

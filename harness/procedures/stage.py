@@ -105,13 +105,14 @@ class Stage:
         self._closing.callback(machine.destroy)
         return cast("VmMachine", machine)
 
-    def own_executor(self, *, state: Path | None = None) -> OwnExecutor:
+    def own_executor(self, *, state: Path | None = None, max_uses: int = 0) -> OwnExecutor:
         """An executor in a process of its own, with its own state and runtime; ended with the stage.
 
-        `state` continues where another left off: for what a next start must find.
+        `state` continues where another left off: for what a next start must find. `max_uses` above 0: its machines are
+        used again, so often.
         """
         folder = state or self.folder() / "state"
-        own = OwnExecutor(self.engine, folder, self.kept.runtime(), self.kept.policies)
+        own = OwnExecutor(self.engine, folder, self.kept.runtime(), self.kept.policies, max_uses=max_uses)
         self._closing.callback(own.close)
         return own
 
