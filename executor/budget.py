@@ -5,11 +5,12 @@ Whether a cost may be paid is the policy's judgement (`cordon.budget` in policie
 
 from __future__ import annotations
 
+import itertools
 import threading
 from dataclasses import dataclass
 from typing import Final
 
-from executor.errors import BugError
+from executor.errors import BudgetRefusedError, BugError
 
 START_ATP: Final = 1000
 """ATP a requester begins with; the policy's data decides costs and the floor."""
@@ -30,6 +31,8 @@ class Reservation:
 
     requester: str
     atp: int
+    number: int
+    """Which of the ledger's it is: given back once, whoever asks."""
 
 
 class Budget:
@@ -40,6 +43,9 @@ class Budget:
         self._start = start * 1000
         self._refill = refill_per_hour * 1000
         self._accounts: dict[str, _Account] = {}
+        self._open: dict[int, int] = {}
+        """Reservation -> what it really took, in thousandths."""
+        self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
     def balance(self, requester: str, now_ns: int) -> int:
@@ -47,20 +53,38 @@ class Budget:
         with self._lock:
             return self._account(requester, now_ns).balance_milli // 1000
 
-    def reserve(self, requester: str, atp: int, now_ns: int) -> Reservation:
-        """Take `atp` out; the policy has allowed it, so a short balance goes to zero rather than fail the task."""
+    def reserve(self, requester: str, atp: int, now_ns: int, *, overdraw: bool = False) -> Reservation:
+        """Take `atp` out. Raises `BudgetRefusedError` when they are not there any more.
+
+        The policy has allowed the cost by a balance of a moment ago; two tasks may have been judged by the same one.
+        `overdraw` takes what is left instead: a drill's, and the simulator's.
+        """
         if atp < 0:
             raise BugError(f"a reservation of {atp} ATP")
         with self._lock:
             account = self._account(requester, now_ns)
-            account.balance_milli = max(0, account.balance_milli - atp * 1000)
-        return Reservation(requester, atp)
+            if atp * 1000 > account.balance_milli and not overdraw:
+                left = account.balance_milli // 1000
+                raise BudgetRefusedError(
+                    f"{requester} has {left} ATP left of the {atp} the task costs; wait, or ask less"
+                )
+            taken = min(atp * 1000, account.balance_milli)
+            account.balance_milli -= taken
+            number = next(self._numbers)
+            self._open[number] = taken
+        return Reservation(requester, atp, number)
+
+    def spend(self, reservation: Reservation) -> None:
+        """The task ran: what was set aside is gone. A second call, or one after `refund`, changes nothing."""
+        with self._lock:
+            self._open.pop(reservation.number, None)
 
     def refund(self, reservation: Reservation, now_ns: int) -> None:
-        """Give a reservation back: its task never ran."""
+        """Give a reservation back, as much as it took, once: its task never ran."""
         with self._lock:
+            taken = self._open.pop(reservation.number, 0)
             account = self._account(reservation.requester, now_ns)
-            account.balance_milli = min(self._start, account.balance_milli + reservation.atp * 1000)
+            account.balance_milli = min(self._start, account.balance_milli + taken)
 
     def _account(self, requester: str, now_ns: int) -> _Account:
         account = self._accounts.setdefault(requester, _Account(self._start, now_ns))

@@ -56,6 +56,12 @@ class LeaseRefusedError(RefusedError):
         self.reason = reason
 
 
+class BudgetRefusedError(RefusedError):
+    """A requester's balance was spent by another of its tasks after the policy had looked at it."""
+
+    code = "budget.short"
+
+
 class FrameViolationError(RefusedError):
     """A frame of the guest channel broke the protocol; the VM is closed."""
 

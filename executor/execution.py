@@ -153,7 +153,7 @@ class CommandRunner:
         self._notice_end(ending, finished, run)
         return ending, CommandResult(
             argv=command.argv,
-            cause=killed_for or Finished.Cause.Name(finished.cause).lower(),
+            cause=killed_for or _cause(finished),
             exit_code=finished.exit_code,
             signal=finished.signal,
             stdout=bytes(run.stdout),
@@ -270,6 +270,12 @@ class CommandRunner:
         """The agent did not obey: the machine goes, and with it whatever still ran."""
         self._machine.destroy()
         return Finished(cause=Finished.REQUESTED, exit_code=-1, signal=9, syscall=-1)
+
+
+def _cause(finished: Finished) -> str:
+    """The cause's name; a number nobody knows (the channel refuses it) is no error of ours."""
+    known = {number: name.lower() for name, number in Finished.Cause.items()}
+    return known.get(finished.cause, "unknown")
 
 
 class _StopError(Exception):

@@ -15,12 +15,19 @@ from typing import Final
 
 from executor.ahead import Ahead
 from executor.api import Request
-from executor.budget import Budget
+from executor.budget import Budget, Reservation
 from executor.channel.session import Denial
 from executor.clock import Clock
 from executor.control.kill import KILLED, KillOrder, KillSwitch, Scope
 from executor.deadman import HANDLING_NS, DeadMan, Hold
-from executor.errors import AuditError, BugError, FrameViolationError, LeaseRefusedError, OutsideError
+from executor.errors import (
+    AuditError,
+    BudgetRefusedError,
+    BugError,
+    FrameViolationError,
+    LeaseRefusedError,
+    OutsideError,
+)
 from executor.execution import GRACE_NS, OBEY_NS, CommandRunner, Ending, Watch, exec_data
 from executor.governance import Governance, Granted
 from executor.intent import Command, FileIn, Intent, Limits
@@ -47,6 +54,8 @@ OUTLIVED: Final = "vm.outlived_task"
 LAST_NS: Final = 1_000_000_000
 """What the task's own thread has for destroying a machine, before the dead man's switch does it."""
 NEVER_NS: Final = 10**18
+_NEVER_DISPATCHED: Final = frozenset({(HALTED,), (BudgetRefusedError.code,)})
+"""Reasons for which there is nothing to report."""
 LEASE_ENDS: Final = {
     "lease_expired": ("lease_event.EXPIRED", "cp14"),
     "lease_revoked": ("lease_event.REVOKED", "cp20"),
@@ -117,6 +126,8 @@ class Pipeline:
         self.running = 0
         """Commands that run now."""
         self._counting = threading.Lock()
+        self.budget: Final = budget
+        """What every requester has left."""
         self.halted: Final = threading.Event()
         """Set while nothing may be dispatched (SCRAM): a task whose turn has come is turned away."""
 
@@ -167,7 +178,7 @@ class Pipeline:
         trail, intent = passage.trail, passage.request.intent
         limits = decision.obligations.limits
         with trail.stage("reserve"):
-            reservation = self._budget.reserve(intent.requester, decision.obligations.atp_cost, self._clock.now_ns())
+            reservation = self._reserved(passage, decision, granted)
         try:
             reserved = {"atp": reservation.atp, "memory_mb": limits.mem_quota_mb}
             with trail.together():
@@ -193,7 +204,19 @@ class Pipeline:
             self._governance.release(granted)
             if not passage.ran:
                 self._budget.refund(reservation, self._clock.now_ns())
+            self._budget.spend(reservation)
             self._release(passage)
+
+    def _reserved(self, passage: _Passage, decision: Decision, granted: Granted) -> Reservation:
+        """Set the cost aside; `_EndError` when another task has spent it since the policy looked."""
+        requester, weaken = passage.request.intent.requester, passage.request.weaken
+        cost, now = decision.obligations.atp_cost, self._clock.now_ns()
+        try:
+            return self._budget.reserve(requester, cost, now, overdraw="budget_check" in weaken)
+        except BudgetRefusedError as refusal:
+            passage.trail.emit("task_event.REJECTED", "cp20", {"reason": refusal.code})
+            self._governance.release(granted)
+            raise _EndError("refused", (refusal.code,), str(refusal)) from None
 
     def _turned_away(self, passage: _Passage) -> str:
         """Empty, or why a task is not dispatched although its turn has come."""
@@ -440,7 +463,11 @@ class Pipeline:
             vm_id=trail.vm_id,
             message=passage.message,
         )
-        if granted is None or passage.reasons == (HALTED,) or (passage.reasons == (KILLED,) and not passage.ran):
+        if (
+            granted is None
+            or passage.reasons in _NEVER_DISPATCHED
+            or (passage.reasons == (KILLED,) and not passage.ran)
+        ):
             return outcome  # nothing was dispatched: there is no run to report
         if not passage.request.weaken:
             self._governance.history.remember(passage.request.intent.requester, outcome)

@@ -149,6 +149,11 @@ class LocalExecutor:
         return self._provider
 
     @property
+    def budget(self) -> Budget:
+        """What every requester has left."""
+        return self._pipeline.budget
+
+    @property
     def vms(self) -> VmHost:
         """The VMs of this executor, for drills that make their own. Raises `UnmodelledError` where there are none."""
         if isinstance(self._host, SimProvider):

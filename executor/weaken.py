@@ -47,6 +47,7 @@ HOST_CONTROLS: Final[dict[str, str]] = {
     "history": "the policy is told of no violation that is on record",
     "overlay_cleanup": "overlays stay behind",
     "ioguard": "the channel is read without a rate limit",
+    "budget_check": "a task runs although its requester's budget was spent meanwhile",
     "channel_check": "whatever the guest says on its channel is believed: frames, order and bounds are not checked",
     "device_allowlist": "the machine gets devices that nobody granted, and an agent disk it may write",
     "qemu_confinement": "QEMU runs as root, with root's capabilities and without limits of its own",

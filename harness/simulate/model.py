@@ -225,7 +225,7 @@ class Model:
             return
         answers = task.source.answers
         if self._budget and answers is not None:
-            self._budget.reserve(task.source.requester, answers.cost, round(self.env.now * NS))
+            self._budget.reserve(task.source.requester, answers.cost, round(self.env.now * NS), overdraw=True)
         self._start(task)
 
     def _start(self, task: Task) -> None:

@@ -1,0 +1,108 @@
+"""Class A, the record under pressure: a disk that is full, and a writer that dies in the middle of a line.
+
+The full disk is a small tmpfs in a mount namespace of a child's own; nobody else sees it, and it goes with the child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from executor.clock import ManualClock, SystemClock
+from executor.errors import AuditError, OutsideError
+from executor.keys import SeedSigner
+from executor.svf import SvfLog, machine, read, verify
+from executor.svf.files import log_files
+from harness.facts import Facts
+from harness.procedures.registry import procedure
+from harness.procedures.stage import Stage
+
+SIGNER: Final = SeedSigner(bytes(range(32)))
+ROOM: Final = "12m"
+SECONDS: Final = 60
+
+
+def _emit(log: SvfLog, kind: str, actor: str, **data: Any) -> str:
+    """`recorded`, or the code of the refusal."""
+    try:
+        log.emit(kind, actor, intent_id="intent-1", data=data)
+    except AuditError as error:
+        return error.code
+    return "recorded"
+
+
+def in_small_room(folder: Path, *, fill: bool) -> dict[str, Any]:
+    """What becomes of new work and of what runs when nothing is left on `folder`'s disk."""
+    with SvfLog.open(folder / "trail", SystemClock(), SIGNER) as log:
+        _emit(log, "intent_event.SUBMITTED", "cbo")
+        if fill:
+            with contextlib.suppress(OSError), (folder / "filling").open("wb", buffering=0) as filling:
+                while filling.write(bytes(1 << 16)):
+                    pass
+            for _ in range(20_000):  # what is kept ready is used up by what runs
+                if _emit(log, "intent_event.SUBMITTED", "cbo") != "recorded":
+                    break
+                log.emit("resource_event.ALERT", "cp19", intent_id="intent-1", data={"pad": "x" * 2000})
+        new = _emit(log, "intent_event.SUBMITTED", "cbo")
+        running = _emit(log, "resource_event.ALERT", "cp19", n=1)
+    whole = verify(folder / "trail", {SIGNER.kid: SIGNER.public}).records > 0
+    return {"new_work": new, "running": running, "whole": whole}
+
+
+@procedure()
+def audit_disk_full(stage: Stage, *, fill: bool = True) -> Facts:
+    """Fills the disk under a trail: new work is refused, what runs is still recorded, and the trail stays whole."""
+    folder = stage.folder()
+    script = f"mount -t tmpfs -o size={ROOM} none {folder} && exec {sys.executable} -m {__name__} {folder} {int(fill)}"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+        cwd=Path(__file__).parents[2],
+    )
+    if done.returncode:
+        raise OutsideError(f"no small disk could be filled: {done.stderr.strip()[-300:]}")
+    seen: dict[str, Any] = json.loads(done.stdout)
+    return {"refusal": "" if seen["new_work"] == "recorded" else f"denial {seen['new_work']}", **seen}
+
+
+@procedure()
+def audit_crash(stage: Stage, *, crash: bool = True, looked: bool = True) -> Facts:
+    """Lets a writer die between effect and event, in the middle of a line; the next one goes on, the gap shows.
+
+    `looked: false` asks for the chain only, which says nothing of what never came to be recorded.
+    """
+    folder = stage.folder() / "trail"
+    clock = ManualClock()
+    with SvfLog.open(folder, clock, SIGNER) as log:
+        for kind, actor in (("intent_event.SUBMITTED", "cbo"), ("intent_event.REVIEWED", "cp14")):
+            log.emit(kind, actor, intent_id="intent-1", data={"verdict": "PASS"})
+        if not crash:
+            log.emit("task_event.REJECTED", "cp20", intent_id="intent-1", data={"reason": "control.scram"})
+    if crash:
+        copy = folder.with_name("dead")
+        shutil.copytree(folder, copy)
+        with log_files(copy)[0].path.open("ab") as file:
+            file.write(b'{"actor":"cp15","data":{"score":')  # as far as it came
+        folder = copy
+    with SvfLog.open(folder, clock, SIGNER) as log:
+        log.emit("intent_event.SUBMITTED", "cbo", intent_id="intent-2")
+        log.emit("task_event.REJECTED", "cp20", intent_id="intent-2", data={"reason": "control.scram"})
+    whole = verify(folder, {SIGNER.kid: SIGNER.public}).torn_bytes == 0
+    faults = [fault for fault in machine.check_trace(read(folder), complete=True) if looked]
+    return {
+        "refusal": "denial svf.unfinished" if faults else "",
+        "unfinished": sorted({fault.key for fault in faults}),
+        "whole": whole,
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(in_small_room(Path(sys.argv[1]), fill=sys.argv[2] == "1")))
