@@ -10,9 +10,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from executor.errors import BugError, OutsideError
+from executor.errors import BugError
 from harness.facts import Facts
-from harness.procedures.guest_root import as_guest_root
 from harness.procedures.orphans import NEEDS_QEMU
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
@@ -66,26 +65,3 @@ def _peak_kib() -> int:
     if found is None:
         raise BugError("the kernel does not tell a process's peak of memory")
     return int(found[1])
-
-
-@procedure(unsimulated=NEEDS_QEMU)
-def second_reader(stage: Stage, *, device: str = "/dev/vport1p1", released: bool = False) -> Facts:
-    """Opens the agent's port as guest root while the agent holds it; `released: true` has the agent let go first."""
-    if released:  # the agent's place again: its forged end comes through the port opened anew
-        return {"refusal": "", "opened": _run(stage, "let-go", 30).effect == "completed"}
-    printed = as_guest_root(stage.machine(weaken={"compromised_agent"}), _OPENER, device)
-    words = printed.decode("utf-8", "replace").split()
-    if words[:1] not in (["OPENED"], ["REFUSED"]):
-        raise OutsideError("a program in the guest told nothing")
-    return {"refusal": f"errno {words[1]}" if words[0] == "REFUSED" else "", "opened": words[0] == "OPENED"}
-
-
-_OPENER: Final = b"""
-import errno, os, sys
-try:
-    os.close(os.open(sys.argv[1], os.O_RDWR))
-    print("OPENED")
-except OSError as error:
-    print("REFUSED " + errno.errorcode[error.errno])
-"""
-"""A program for the guest's root."""

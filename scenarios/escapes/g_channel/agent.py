@@ -122,30 +122,24 @@ def huge_number(line):
 
 def unknown_cause(line):
     finished = bytes.fromhex("1063") + pb.Finished(task_id=TASK).SerializeToString()  # cause = 99
-    line.send(b"\x3a" + bytes([len(finished)]) + finished)
+    end(line, b"\x3a" + bytes([len(finished)]) + finished)
 
 
 def long_text(line):
     line.send(message(sample=pb.Sample(task_id="x" * 100_000, at_ns=1)))
 
 
-def await_order(line):
-    line.send(FINISHED)
+def await_order(line, forged=FINISHED):
+    """The forged end, and then what the host asks for next: the workspace's files."""
+    line.send(forged)
     select.select([port.fd], [], [], 20)  # noqa: F821 - given
     os.read(port.fd, 65536)  # noqa: F821 - given
 
 
-def collect_escape(line):
-    await_order(line)
-    piece = pb.FilePiece(path="/workspace/out/../../etc/shadow", mode=0o600, data=b"root::", last=True)
-    line.send(message(file_piece=piece))
-    line.send(message(collect_done=pb.CollectDone(files=1)))
-
-
-def collect_unasked(line):
-    await_order(line)
-    line.send(message(file_piece=pb.FilePiece(path="/etc/cron.d/x", mode=0o600, data=b"* *", last=True)))
-    line.send(message(collect_done=pb.CollectDone(files=1)))
+def end(line, forged=FINISHED):
+    """What a host that believed everything gets: an end, and no files."""
+    await_order(line, forged)
+    line.send(message(collect_done=pb.CollectDone(files=0)))
 
 
 def flood(line):
@@ -155,20 +149,10 @@ def flood(line):
         line.send(message(sample=pb.Sample(task_id=TASK, at_ns=1)) + filling)
 
 
-def sample_flood(line):
-    """As many samples as fit into three seconds of what the host reads."""
-    for _ in range(60_000):
-        line.send(message(sample=pb.Sample(task_id=TASK, at_ns=1)))
-
-
-def let_go(_line):
-    os.close(port.fd)  # noqa: F821 - given
-    port.fd = os.open("/dev/vport1p1", os.O_RDWR)  # noqa: F821 - given
-
-
+time.sleep(0.5)  # `Started` is on its way: what comes with it in one piece would end the task before it began
 line = Line()
 attack = globals()[argv[0].replace("-", "_")]  # noqa: F821 - given
 attack(line)
-if attack not in {unknown_cause, collect_escape, collect_unasked}:
-    line.send(FINISHED)
+if attack is not unknown_cause:
+    end(line)
 time.sleep(1000)
