@@ -196,7 +196,7 @@ def test_the_summary_has_the_agreed_keys(project: Any) -> None:
     }
     assert set(found["svf"]) == {
         *("expected", "seen", "missing", "unexpected", "coverage", "types_covered", "types_total"),
-        *("transitions_covered", "transitions_total"),
+        *("transitions_covered", "transitions_total", "uncovered"),
     }
     assert found["svf"]["coverage"] == 1.0
     assert found["engine"] == "tcg"
