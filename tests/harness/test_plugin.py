@@ -232,7 +232,7 @@ def test_allure_results_have_steps_labels_and_escaped_attachments(project: Any) 
     ]
     assert [step["name"] for step in blocked["steps"][0]["steps"]] == [
         "decision: allow",
-        "lease: issued",
+        "lease: lease-1",
         "run: killed on tcg",
         "record: 19 events",
     ]
