@@ -32,7 +32,7 @@ class Thresholds:
     """When to speak. Percent of a limit, milliseconds, MiB, counts: the units are in the names."""
 
     alert_percent: int = 80
-    """Of a limit: the issue's own example; below it a task may do as it likes."""
+    """Of a limit: four fifths leaves a task time to end by itself; below it a task may do as it likes."""
     cpu_window_ms: int = 2000
     """Processor use is judged over this long: ten samples, and a kill is due a second after a breach."""
     cpu_slack_percent: int = 50

@@ -1,4 +1,4 @@
-"""The machines' network: namespaces, bridges, packet filter, names; for machines with `net:egress` (docs/adr/0020)."""
+"""The machines' network: namespaces, bridges, packet filter, names; for machines with `net:egress` (docs/adr/0023)."""
 
 from executor.network.namespace import Namespace
 from executor.network.plan import Allowed, Card, Endpoint, Reach
