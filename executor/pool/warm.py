@@ -242,10 +242,13 @@ class WarmProvider:
         return self._plan.worn(vm.uses, self._clock.monotonic_ns() - vm.born_ns)
 
     def _shelve(self, vm: Vm, record: Callable[[], None]) -> bool:
-        """Take a reset machine back, unless its pool is full of others. Raises what `record` raises."""
+        """Take a reset machine back, where machines wait at all. Raises what `record` raises.
+
+        A pool that has filled up meanwhile sheds a fresh one: its own way back must not hang on a race with the refiller.
+        """
         with self._changed:
             waiting = self._ready.setdefault(vm.settings, deque())
-            if self._closing or len(waiting) >= self._plan.size:
+            if self._closing or not self._plan.size:
                 return False
             record()
             self._ledger.taken_back(vm.name)
