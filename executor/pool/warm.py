@@ -244,7 +244,7 @@ class WarmProvider:
     def _shelve(self, vm: Vm, record: Callable[[], None]) -> bool:
         """Take a reset machine back, where machines wait at all. Raises what `record` raises.
 
-        A pool that has filled up meanwhile sheds a fresh one: its own way back must not hang on a race with the refiller.
+        A pool that has filled up meanwhile sheds a fresh one: the way back must not hang on a race with the refiller.
         """
         with self._changed:
             waiting = self._ready.setdefault(vm.settings, deque())
