@@ -58,4 +58,4 @@ def test_an_unknown_name_is_wrong_use() -> None:
     command = [sys.executable, "-m", "bench", "nonsense"]
     child = subprocess.run(command, cwd=suite.ROOT, capture_output=True, text=True, check=False)
     assert child.returncode == 2
-    assert "there are decision, " in child.stderr
+    assert "there are " in child.stderr

@@ -36,7 +36,7 @@ def ask() -> Ask:
         asked = {name: options.pop(name) for name in tuple(options) if name in Intent.__dataclass_fields__}
         asked.setdefault("capabilities", ("base:execute",))
         intent = Intent(
-            f"contract-{uuid.uuid4().hex}", "drill", tuple(Command(tuple(one)) for one in commands), **asked
+            f"drill-contract-{uuid.uuid4().hex}", "drill", tuple(Command(tuple(one)) for one in commands), **asked
         )
         return Request(intent, **options)
 
