@@ -36,7 +36,7 @@ NAME: Final = "kernel"
 MAX_SOURCE: Final = 1024 * 1024
 ORDERS: Final = range(1, 9)
 BUILD: Final = Limits(wallclock_timeout_s=120, disk_quota_mb=64)
-RUN: Final = Limits(wallclock_timeout_s=20, disk_quota_mb=32, mem_quota_mb=128, pids=4, output_mb=1)
+RUN: Final = Limits(wallclock_timeout_s=30, disk_quota_mb=32, mem_quota_mb=128, pids=4, output_mb=1)
 """A kernel that answers does so in a few seconds under emulation; one that hangs is ended."""
 JUDGE: Final = Limits(wallclock_timeout_s=120, disk_quota_mb=32)
 _SAID: Final = 4096

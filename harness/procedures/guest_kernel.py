@@ -39,23 +39,13 @@ def memory():
     os.pread(os.open("/dev/mem", os.O_RDONLY), 16, 0xF0000)
 def ports():
     call(172, 3)
-def pci():
-    base = "/sys/bus/pci/devices"
-    for device in sorted(os.listdir(base)):
-        for number, line in enumerate(open(f"{base}/{device}/resource").read().splitlines()[:6]):
-            start, _, flags = (int(word, 16) for word in line.split())
-            if start and flags & 0x100:
-                handle = os.open(f"{base}/{device}/resource{number}", os.O_RDWR)
-                os.pwrite(handle, os.pread(handle, 1, 0), 0)
-                return
-    raise OSError(errno.ENODEV, "")
 def lockdown():
     os.write(os.open("/sys/kernel/security/lockdown", os.O_WRONLY), b"integrity")
 def uptime():
     open("/proc/uptime").read()
 acts = {"load-a-module": module, "load-a-module-from-memory": module_from_memory, "load-another-kernel": kexec,
         "read-kernel-memory": core, "read-physical-memory": memory, "raise-the-port-level": ports,
-        "write-a-pci-device": pci, "change-lockdown": lockdown, "read-the-uptime": uptime}
+        "change-lockdown": lockdown, "read-the-uptime": uptime}
 said = {}
 for name, act in acts.items():
     ours, theirs = os.pipe()

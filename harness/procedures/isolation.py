@@ -76,11 +76,8 @@ for entry in os.listdir("/proc"):
         start, _, end = line.split()[0].partition("-")
         if "rw" in line.split()[1] and int(end, 16) - int(start, 16) < 1 << 25:
             look("memory", f"/proc/{entry}/mem", int(end, 16) - int(start, 16), int(start, 16))
-look("disk", "/dev/vda2", int(sys.argv[2]) << 20)
 print("CORDON-FOUND " + json.dumps(sorted(found)))
 """
-SCANNED_MIB: Final = 64
-"""Of the scratch disk, read raw: ext4 puts a small workspace's blocks into its first groups."""
 
 
 @procedure(unsimulated=NEEDS_MEMORY)
@@ -111,12 +108,12 @@ def task_isolation(stage: Stage, *, next_to: str = "after", own: bool = False) -
     if own:
         wanted = secrets.token_hex(24)
         run(second, _PLANT, wanted, "end")
-    said = run(second, _SEARCH, wanted[::-1], str(SCANNED_MIB), compromised=True)
+    said = run(second, _SEARCH, wanted[::-1], compromised=True)
     lines = [line.removeprefix(MARK) for line in said.splitlines() if line.startswith(MARK)]
     if len(lines) != 1:
         raise OutsideError(f"the search came to no end: {said[-300:]!r}")
     found = json.loads(lines[0])
-    return {"refusal": "" if found else "absence canary", "files": "files" in found, "disk": "disk" in found}
+    return {"refusal": "" if found else "absence canary", "files": "files" in found}
 
 
 def prepare(machine: VmMachine) -> None:
