@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from executor.channel.channel_pb2 import Finished, Output
 from executor.channel.session import Denial
 from executor.clock import SystemClock
 from executor.errors import OutsideError
 from executor.intent import Command, Limits
-from executor.pool.machine import VmMachine
 from harness.facts import Facts
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
+
+if TYPE_CHECKING:
+    from executor.pool.machine import VmMachine
 
 NEEDS_MEMORY: Final = "the simulator's tasks have no memory, disk or processes to leave anything in"
 MARK: Final = "CORDON-FOUND "

@@ -57,7 +57,7 @@ def test_after_kill_9_the_next_start_leaves_nothing(tmp_path: Path, guest_progra
         assert reap_dead(runtime) == [], "its owner lives"
         owner.kill()
         owner.wait()
-    assert reap_dead(runtime) == [Reaped(Path(path).name, (int(pid),), 1)]
+    assert reap_dead(runtime) == [Reaped(Path(path).name, (int(pid),), 1, ("vm-1",))]
     assert not Path(path).exists()
     assert not Path(f"/proc/{pid}/exe").exists()
     assert reap_dead(runtime) == []

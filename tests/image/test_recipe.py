@@ -23,8 +23,8 @@ def test_the_recipe_of_this_checkout_parses() -> None:
         ('schema = "cordon.gold_image/1"', 'schema = "x"', "schema is 'x'"),
         ('suite = "bookworm"', "suite = 7", "debian.suite is 7, expected str"),
         ("size_mib = 2048", 'size_mib = "2"', "workspace.size_mib is '2', expected int"),
-        ("keep = []", "keep = [1]", "tree.keep holds something that is no string"),
-        ("keep = []", "keep = [", "r.toml:"),
+        ('keep = ["boot/config-*"]', "keep = [1]", "tree.keep holds something that is no string"),
+        ('keep = ["boot/config-*"]', "keep = [", "r.toml:"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_the_field_named(before: str, after: str, said: str) -> None:

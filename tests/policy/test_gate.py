@@ -67,7 +67,7 @@ MISTAKES: dict[str, tuple[str, Mistake, str]] = {
     "denial: without words": ("codes", appends(HOST, NAMELESS), "no title and no short_name and no remedy"),
     "denial: that no case shows": ("codes", appends(HOST, UNSHOWN), "host.seven has no case"),
     "denial: shown, but gone": ("codes", replaces(HOST, "name: slots", "name: places"), "host.slots, which no rule"),
-    "data: a key": ("data", replaces(MATRIX, f"programs: {CBO}", f"program: {CBO}"), f"{MATRIX}:20:9:"),
+    "data: a key": ("data", replaces(MATRIX, f"programs: {CBO}", f"program: {CBO}"), f"{MATRIX}:21:9:"),
     "data: a capability": ("data", replaces(MATRIX, '["base:execute",', '["base:exceute",'), "base:exceute is no"),
     "data: a group": ("data", replaces(MATRIX, CBO, "[coreutil]"), "coreutil is no group"),
     "data: a bound as text": ("data", replaces(DISK, "mem_mb: 512", 'mem_mb: "512"'), "'512' is not of type 'integer'"),
