@@ -18,9 +18,11 @@ from executor.clock import SystemClock
 from executor.errors import FrameViolationError, OutsideError
 from executor.intent import Command, FileIn, Limits
 from executor.machine import Profile
-from executor.pool.machine import VmMachine
 from harness.redteam.attacks import texts
 from harness.redteam.target import EscapeError, Target
+
+if TYPE_CHECKING:
+    from executor.pool.machine import VmMachine
 
 if TYPE_CHECKING:
     from executor.service import LocalExecutor

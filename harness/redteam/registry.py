@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from executor.errors import InvalidInputError
-from executor.pool.machine import VmMachine
 from harness.redteam import deciders, parsers, peers
 from harness.redteam.machines import guest
 from harness.redteam.target import Target
+
+if TYPE_CHECKING:
+    from executor.pool.machine import VmMachine
 
 TARGETS: Final = {target.name: target for target in (*parsers.TARGETS, *deciders.TARGETS, *peers.TARGETS)}
 """Those that need no machine."""

@@ -155,7 +155,7 @@ def test_reload_changes_the_decision_and_is_noticed(tmp_path: Path, policies: Pa
     with PolicyEngine(source) as engine:
         before = engine.decide(hello)
         data = source / "cordon/rules/matrix/data.yaml"
-        row = '["base:execute", "fs:write_tmp", "dev:python", "dev:compiler", "res:high_cpu"]'
+        row = '["base:execute", "fs:write_tmp", "dev:python", "dev:compiler", "exec:artefact", "res:high_cpu"]'
         data.write_text(data.read_text().replace(row, "[]"))
         assert engine.is_current(before)
         assert engine.reload() != before.policy_digest
