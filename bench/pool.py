@@ -24,7 +24,9 @@ from executor.domain.vm import Vm, VmEngine, VmSettings
 from executor.image import ensure_agent_disk, ensure_gold_image
 from executor.machine import Profile
 from executor.paths import cache_dir, runtime_dir
-from executor.pool import PoolPlan, WarmProvider, ensure_golden
+from executor.pool import PoolPlan
+from executor.pool.golden import ensure_golden
+from executor.pool.warm import WarmProvider
 
 ACQUIRES: Final = 200
 BOOTS: Final = 5

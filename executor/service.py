@@ -34,7 +34,8 @@ from executor.outcome import Outcome
 from executor.paths import cache_dir, private_dir, runtime_dir, state_dir
 from executor.pipeline import Pipeline
 from executor.policy import PolicyEngine
-from executor.pool import PoolPlan, WarmProvider
+from executor.pool import PoolPlan
+from executor.pool.warm import WarmProvider
 from executor.run_record import RunRecord
 from executor.sentinel import patterns
 from executor.sentinel.review import Sentinel

@@ -1,7 +1,8 @@
-"""The warm pool: machines restored from one booted, paused golden machine, ready before they are asked for."""
+"""The warm pool: machines restored from one booted, paused golden machine, ready before they are asked for.
 
-from executor.pool.golden import Golden, ensure_golden
+Only its plan is named here: the rest needs a hypervisor, and a plan is also read where there is none.
+"""
+
 from executor.pool.plan import PoolPlan
-from executor.pool.warm import WarmProvider
 
-__all__ = ["Golden", "PoolPlan", "WarmProvider", "ensure_golden"]
+__all__ = ["PoolPlan"]

@@ -17,8 +17,8 @@ from executor.image import GoldImage, ensure_agent_disk
 from executor.intent import Limits
 from executor.machine import Profile
 from executor.paths import cache_dir, runtime_dir
-from executor.pool import WarmProvider
 from executor.pool.machine import VmMachine
+from executor.pool.warm import WarmProvider
 
 pytestmark = pytest.mark.vm
 RUNNING = 8

@@ -18,7 +18,8 @@ from executor.image import GoldImage, ensure_agent_disk
 from executor.intent import Limits
 from executor.machine import Profile
 from executor.paths import cache_dir, runtime_dir
-from executor.pool import PoolPlan, WarmProvider
+from executor.pool import PoolPlan
+from executor.pool.warm import WarmProvider
 from executor.svf import SvfLog, read
 from executor.svf.machine import check_trace
 
