@@ -68,11 +68,12 @@ def forecast_alert(stage: Stage, *, before: int = 3) -> Facts:
     last = stage.run(stage.request(raw))
     kinds = [event["type"].partition(".")[2] for event in last.events]
     alerts = [event["data"] for event in last.events if event["type"] == "resource_event.ALERT"]
+    at_once = kinds[kinds.index("STARTED") + 1] == "ALERT" if "STARTED" in kinds else False
     return {
         "before": effects,
         "alerted_by": [alert["by"] for alert in alerts],
         "alerted_for": [alert["quota"] for alert in alerts],
-        "foreseen_at_the_start": alerts[0]["by"] == "forecast" and kinds[kinds.index("STARTED") + 1] == "ALERT",
+        "foreseen_at_the_start": at_once and alerts[0]["by"] == "forecast",
         "ended": last.effect,
     }
 
