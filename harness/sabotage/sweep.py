@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from executor.errors import CordonError
 from harness import procedure_runs
 from harness.canaries import content_digest
 from harness.drill_session import DrillSession
@@ -117,7 +118,11 @@ class Sweep:
         session, first = self.session, case.first
         if not isinstance(first, Scenario):
             call = procedure_runs.calls(first)[0]
-            seen = procedure_runs.perform(first, *call, session.executor(), session.watch(), session.kept, without)
+            try:
+                seen = procedure_runs.perform(first, *call, session.executor(), session.watch(), session.kept, without)
+            except CordonError as error:  # as under pytest: a procedure that cannot go on is red
+                yield first, (Finding("attempt", "expectation", f"the procedure ended with {error.code}: {error}"),)
+                return
             yield first, procedure_runs.findings_of(first, seen)
             return
         run = perform(plans(first, without)[0], session.executor(), session.watch())
