@@ -236,28 +236,28 @@ def _vectors(data: bytes, count: int) -> list[tuple[int, int]]:
     return list(zip(words[::2], words[1::2], strict=True))
 
 
+def _copy(k: Kernel, source: Process, taken: list[tuple[int, int]], target: Process, put: list[tuple[int, int]]) -> int:
+    """Copy what `taken` describes in `source` to where `put` describes in `target`; how many bytes."""
+    data = b"".join(k.memory(source, address, size) for address, size in taken)
+    done = 0
+    for address, size in put:
+        k.set_memory(target, address, data[done : done + size])
+        done += size
+    return min(done, len(data))
+
+
 @raw("process_vm_readv")
 def process_vm_readv(k: Kernel, p: Process, a: list[Any]) -> int:
     """Read another process's memory."""
     target = _may_attach(k, p, a[0])
-    data = b"".join(k.memory(target, address, size) for address, size in _vectors(a[3].data, a[4]))
-    done = 0
-    for address, size in _vectors(a[1].data, a[2]):
-        k.set_memory(p, address, data[done : done + size])
-        done += size
-    return min(done, len(data))
+    return _copy(k, target, _vectors(a[3].data, a[4]), p, _vectors(a[1].data, a[2]))
 
 
 @raw("process_vm_writev")
 def process_vm_writev(k: Kernel, p: Process, a: list[Any]) -> int:
     """Write it."""
     target = _may_attach(k, p, a[0])
-    data = b"".join(k.memory(p, address, size) for address, size in _vectors(a[1].data, a[2]))
-    done = 0
-    for address, size in _vectors(a[3].data, a[4]):
-        k.set_memory(target, address, data[done : done + size])
-        done += size
-    return min(done, len(data))
+    return _copy(k, p, _vectors(a[1].data, a[2]), target, _vectors(a[3].data, a[4]))
 
 
 @raw("pidfd_getfd")

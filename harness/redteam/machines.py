@@ -23,8 +23,6 @@ from harness.redteam.target import EscapeError, Target
 
 if TYPE_CHECKING:
     from executor.pool.machine import VmMachine
-
-if TYPE_CHECKING:
     from executor.service import LocalExecutor
 
 _CLOCK: Final = SystemClock()
