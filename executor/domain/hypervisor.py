@@ -269,7 +269,7 @@ class Hypervisor:
             with contextlib.suppress(libvirt.libvirtError):
                 # libvirt tidies up after killed domains on threads of its own; closing under them would cut that short.
                 while self._root is not None and self._connection.listDomainsID() and time.monotonic() < deadline:
-                    time.sleep(0.01)
+                    time.sleep(0.01)  # it says nothing when its threads are done; bounded by the deadline
                 self._connection.close()
             self._connection = None
 
