@@ -18,7 +18,7 @@ from executor.policy import Decision, PolicyEngine
 from executor.service import open_executor
 from harness.conform import corpus
 from harness.conform.run import Nothing
-from harness.runs import Plan, perform
+from harness.judgement.runs import Plan, perform
 
 SCENARIOS: Final = Path("scenarios")
 POLICIES: Final = Path("policies")

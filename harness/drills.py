@@ -28,12 +28,12 @@ from executor.clock import SystemClock
 from executor.errors import CordonError
 from executor.keys import KeyStore
 from executor.paths import state_dir
-from harness import attest, report, trend
+from harness.collection.shard import Shard
 from harness.errors import ReportError
-from harness.faults import faults
-from harness.report_check import check
+from harness.report import attest, build, trend
+from harness.report.check import check
+from harness.report.faults import faults
 from harness.sabotage import kept, matrix
-from harness.shard import Shard
 
 BUILD: Final = Path("build/drills")
 KEPT: Final = frozenset({"history.jsonl", trend.FILE, "state"})
@@ -82,7 +82,7 @@ def clean(folder: Path) -> None:
 def run_pytest(extra: Sequence[str]) -> int:
     """Run the scenarios in a process of their own; pytest's exit status. Paths in `extra` replace scenarios/."""
     command = [sys.executable, "-m", "pytest", "--engine", "auto", f"--junitxml={JUNIT}", f"--summary={SUMMARY}"]
-    command += [f"--alluredir={report.RESULTS}", "--clean-alluredir", "-o", "junit_family=xunit1"]
+    command += [f"--alluredir={build.RESULTS}", "--clean-alluredir", "-o", "junit_family=xunit1"]
     command += ["-c", "pyproject.toml", "--rootdir", "."]  # else pytest looks for them by way of every path it is given
     if not any(_is_path(argument) for argument in extra):
         command.append("scenarios")
@@ -163,9 +163,9 @@ def _finish_summary(seconds: float, swept: dict[str, Any] | None) -> list[str]:
 
 def reported(folder: Path = BUILD) -> list[str]:
     """Make the report of what is in `folder` and look at it; complaints."""
-    results = folder / report.RESULTS.name
+    results = folder / build.RESULTS.name
     try:
-        index = report.generate(results, folder / report.REPORT.name, history=folder / HISTORY.name)
+        index = build.generate(results, folder / build.REPORT.name, history=folder / HISTORY.name)
         _say(f"drills: report {index}")
         seen = check(index, titles(results), screenshots=folder / "screenshots")
     except CordonError as error:

@@ -18,12 +18,14 @@ import pytest
 from executor import weaken
 from executor.errors import InvalidInputError
 from executor.paths import private_dir
-from harness import coverage, records, schema, summary, summary_table
-from harness.coverage import Covered
-from harness.drill_session import ENGINES, DrillSession, own_state
-from harness.items import IDS, RECORD, SESSION, DrillItem, ScenarioFile, ScenarioItem
-from harness.records import Record
-from harness.shard import Shard
+from harness import schema
+from harness.collection.drill_session import ENGINES, DrillSession, own_state
+from harness.collection.items import IDS, RECORD, SESSION, DrillItem, ScenarioFile, ScenarioItem
+from harness.collection.shard import Shard
+from harness.judgement import coverage
+from harness.judgement.coverage import Covered
+from harness.report import records, summary, summary_table
+from harness.report.records import Record
 
 RECORDS: Final = pytest.StashKey[list[Record]]()
 COVERED: Final = pytest.StashKey[Covered]()

@@ -9,9 +9,9 @@ from typing import Final
 
 from cordon.terminal import print_json, safe
 from executor.errors import InvalidInputError
-from harness import policy_gate
+from harness.document.scenario import parse_file
 from harness.errors import Problem, ScenarioError
-from harness.scenario import parse_file
+from harness.gate.run import main as gate
 
 HELP: Final = "check scenarios for mistakes without running them, or policies by their gate"
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "policies":
         if args.paths or args.json:
             raise InvalidInputError("cordon check policies takes nothing more; the gate has a command of its own")
-        return policy_gate.main([])
+        return gate([])
     count, problems = check_scenarios(args.paths or [Path("scenarios")])
     if args.json:
         told = [{"place": str(one.place), "field": one.field, "message": one.message} for one in problems]

@@ -10,11 +10,11 @@ from typing import Final
 from cordon.terminal import one_line, print_json, table
 from executor.errors import InvalidInputError
 from harness import drills
-from harness.drill_session import ENGINES
+from harness.collection.drill_session import ENGINES
+from harness.collection.shard import Shard
 from harness.sabotage.kept import FILE
 from harness.sabotage.matrix import controls
 from harness.sabotage.suite import sweep_suite
-from harness.shard import Shard
 
 HELP: Final = "run the scenarios on real VMs and make the report; or sabotage: take every control away once"
 SABOTAGE: Final = "sabotage"

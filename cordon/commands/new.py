@@ -10,9 +10,9 @@ from typing import Final
 
 from cordon.terminal import one_line
 from executor.errors import InvalidInputError, OutsideError
-from harness import new_drill
+from harness.document import new_drill
+from harness.document.scenario import parse_file
 from harness.sabotage.cases import load
-from harness.scenario import parse_file
 
 HELP: Final = "write a starting file for a scenario, with a free id"
 SCENARIOS: Final = Path("scenarios")

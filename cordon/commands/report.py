@@ -15,8 +15,9 @@ from executor.errors import InvalidInputError
 from executor.paths import state_dir
 from executor.policy import default_policies_dir
 from executor.reporting import daily
-from harness import attest, drills, merge, report, trend
-from harness.faults import faults
+from harness import drills
+from harness.report import attest, build, merge, trend
+from harness.report.faults import faults
 
 HELP: Final = "make the report of the last drills, merge shards, check its attestation, or write a day's overview"
 BUILD: Final = Path("build/drills")
@@ -32,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="merge: each shard's folder; verify: the attestation; daily: the day, YYYY-MM-DD (today)",
     )
-    report.configure(parser)
+    build.configure(parser)
     parser.add_argument("--trust", type=Path, help="verify: trust file (the one beside the attestation)")
     parser.add_argument("--summary", type=Path, help="verify: the summary.json it must be about (the one beside it)")
     parser.add_argument("--json", action="store_true", help="answer as JSON")
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         return _daily(args)
     if args.file:
         raise InvalidInputError(f"cordon report make takes no file: {args.file}")
-    index = report.generate(args.results, args.output, history=args.history).absolute()
+    index = build.generate(args.results, args.output, history=args.history).absolute()
     if args.json:
         print_json({"report": str(index), "bytes": index.stat().st_size})
     else:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from executor.api import LeaseLife, LeaseStep, Request
 from executor.intent import Command, FileIn, Intent, Limits
-from harness.expect import Expect
-from harness.runs import Plan
+from harness.document.expect import Expect
+from harness.judgement.runs import Plan
 
 PATHS: Final = (
     "/workspace/a", "/workspace/b/c", "/workspace/script.sh", "/workspace/data.txt", "/workspace/../etc/passwd",

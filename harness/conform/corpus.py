@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from executor.errors import InvalidInputError
-from harness.runs import Plan, plans
-from harness.scenario import Drill, Scenario, parse_file
+from harness.document.scenario import Drill, Scenario, parse_file
+from harness.judgement.runs import Plan, plans
 
 SUFFIXES = (".yaml", ".yml")
 

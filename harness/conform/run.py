@@ -11,7 +11,7 @@ from executor.api import Executor
 from executor.outcome import Outcome
 from harness.conform.corpus import Corpus, Group
 from harness.conform.seen import Seen, seen
-from harness.runs import Plan, Run, own_part, perform
+from harness.judgement.runs import Plan, Run, own_part, perform
 
 State = Literal["EQUAL", "DIVERGENT", "UNMODELLED", "UNMEASURED"]
 """UNMODELLED: the simulator says what it has no answer to; UNMEASURED: the real engine cannot try it."""

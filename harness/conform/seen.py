@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from executor.outcome import Outcome
-from harness.runs import Role, Run
+from harness.judgement.runs import Role, Run
 
 TIMED: Final = frozenset({"resource_event.MONITORED"})
 """Samples: how many there are is a matter of how long a run took, which differs between machines by design."""

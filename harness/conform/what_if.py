@@ -10,8 +10,8 @@ from executor.api import Executor
 from harness.conform.corpus import Corpus
 from harness.conform.run import Nothing
 from harness.conform.seen import Seen, seen
-from harness.judge import judge
-from harness.runs import Run, own_part, perform
+from harness.judgement.judge import judge
+from harness.judgement.runs import Run, own_part, perform
 
 Change = Literal["SAME", "CHANGED", "UNMODELLED"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from executor.errors import InvalidInputError
-from harness.strict_yaml import Document, load_documents
+from harness.document.strict_yaml import Document, load_documents
 
 FILE_NAME: Final = "mutation_allow.yaml"
 ALLOW: Final = "mutation_allow"

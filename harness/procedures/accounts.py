@@ -10,7 +10,7 @@ from typing import Any, Final
 from executor.budget import Budget, Reservation
 from executor.clock import SystemClock
 from executor.errors import BudgetRefusedError
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 

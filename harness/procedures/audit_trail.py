@@ -19,7 +19,7 @@ from executor.svf import SvfLog, read, verify
 from executor.svf.event import draft, parse_line
 from executor.svf.files import lines_of, log_files
 from executor.svf.head import HEAD_NAME, Head, read_head
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 

@@ -14,7 +14,7 @@ from executor.api import Request
 from executor.errors import OutsideError
 from executor.outcome import Outcome
 from executor.paths import runtime_dir
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 from harness.procedures.waiting import until

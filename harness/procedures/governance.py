@@ -17,7 +17,7 @@ from executor.policy import DecisionRequest, Facts, PolicyEngine
 from executor.policy import request as policy_facts
 from executor.rollback.runs import apply_recorded, find
 from executor.svf import SvfLog, machine, read
-from harness.facts import Facts as Observed
+from harness.judgement.facts import Facts as Observed
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 

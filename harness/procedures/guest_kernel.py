@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from executor.errors import BugError, OutsideError
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures import isolation
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage

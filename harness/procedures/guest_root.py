@@ -14,11 +14,11 @@ from executor.channel.channel_pb2 import Finished, Output
 from executor.clock import SystemClock
 from executor.errors import OutsideError
 from executor.intent import Command, FileIn, Limits
-from harness.canaries import file_digest
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.orphans import NEEDS_QEMU
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
+from harness.watch.canaries import file_digest
 
 if TYPE_CHECKING:
     from executor.pool.machine import VmMachine

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from executor.errors import BugError
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.orphans import NEEDS_QEMU
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage

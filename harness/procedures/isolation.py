@@ -11,7 +11,7 @@ from executor.channel.session import Denial
 from executor.clock import SystemClock
 from executor.errors import OutsideError
 from executor.intent import Command, Limits
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 

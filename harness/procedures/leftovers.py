@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from executor.paths import runtime_dir
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.guest_root import as_guest_root
 from harness.procedures.orphans import NEEDS_QEMU, alive
 from harness.procedures.registry import procedure

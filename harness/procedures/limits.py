@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 

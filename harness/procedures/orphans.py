@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.own import OwnExecutor
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from executor.paths import runtime_dir
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.orphans import NEEDS_QEMU
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage

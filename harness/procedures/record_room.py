@@ -18,7 +18,7 @@ from executor.errors import AuditError, OutsideError
 from executor.keys import SeedSigner
 from executor.svf import SvfLog, machine, read, verify
 from executor.svf.files import log_files
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 

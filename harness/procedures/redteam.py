@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from executor.clock import SystemClock
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 from harness.redteam import registry

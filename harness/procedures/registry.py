@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from executor.errors import BugError
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 
 _KINDS: Final[Mapping[Any, str]] = {
     str: "text",

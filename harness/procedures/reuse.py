@@ -6,7 +6,7 @@ import secrets
 from typing import Any, Final
 
 from executor.outcome import Outcome
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.cleanup import SHELL, together
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from executor.api import Request
 from executor.intent import Intent
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 from harness.procedures.waiting import until

@@ -13,7 +13,7 @@ from executor.intent import Artefact, Command, FileIn, Limits
 from executor.oracle import statement
 from executor.oracle.workflow import Candidate
 from executor.outcome import Outcome
-from harness.facts import Facts
+from harness.judgement.facts import Facts
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 

@@ -17,8 +17,8 @@ from typing import Any, Final
 from executor.errors import InvalidInputError
 from executor.intent import Intent
 from executor.policy import DecisionRequest, Facts, Review, Signature
+from harness.document.strict_yaml import load_documents
 from harness.replay.records import Intake, read_rows
-from harness.strict_yaml import load_documents
 
 REVIEWERS: Final = frozenset({"cp14", "cp18", "human"})
 """Approvers whose approval is a review as well as a signature; others (personas) only sign."""

@@ -22,11 +22,11 @@ from executor.policy import DecisionRequest
 from executor.policy.patch import touched_paths
 from executor.reporting.text import html
 from executor.sentinel.change import read_change
+from harness.document.scenario import parse_text
 from harness.errors import ScenarioError
-from harness.escape import guest_text, visible
 from harness.redteam.attacks import anything, bent, bent_bytes, bent_text, texts
 from harness.redteam.target import EscapeError, Target
-from harness.scenario import parse_text
+from harness.report.escape import guest_text, visible
 
 ROOT: Final = Path(__file__).parents[2]
 INTENTS: Final[list[dict[str, Any]]] = [

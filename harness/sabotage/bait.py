@@ -19,13 +19,13 @@ from executor.errors import BugError
 from executor.intent import Command, Intent
 from executor.keys import KeyStore
 from executor.outcome import Outcome
-from harness import attest, report
-from harness.canaries import HostWatch
-from harness.expect import Refusal
-from harness.faults import faults
-from harness.report_check import check
-from harness.runs import Run
-from harness.scenario import Scenario
+from harness.document.expect import Refusal
+from harness.document.scenario import Scenario
+from harness.judgement.runs import Run
+from harness.report import attest, build
+from harness.report.check import check
+from harness.report.faults import faults
+from harness.watch.canaries import HostWatch
 
 BAIT_PROCESS_S: Final = 120
 """Seconds the unknown program would run if nobody ended it."""
@@ -200,7 +200,7 @@ def report_without_a_scenario(blind: bool) -> str:  # noqa: FBT001 - the two sid
             times = {"start": 1_700_000_000_000, "stop": 1_700_000_000_001}
             text = json.dumps({**result, **times, "historyId": title})
             (results / f"bait-{number}-result.json").write_text(text, encoding="utf-8")
-        index = report.generate(results, Path(name, "report"))
+        index = build.generate(results, Path(name, "report"))
         if blind:
             return ""
         seen = check(index, ["A scenario that is shown", "A scenario that was left out"])

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.document.scenario import Drill, Scenario, parse_file
 from harness.errors import Problem, ScenarioError
-from harness.scenario import Drill, Scenario, parse_file
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from harness.drill_session import DrillSession
+from harness.collection.drill_session import DrillSession
+from harness.document.scenario import Scenario
 from harness.errors import ReportError
-from harness.judge import GOOD, Sight, judge
-from harness.runs import Role, Run, perform, plans
+from harness.judgement.judge import GOOD, Sight, judge
+from harness.judgement.runs import Role, Run, perform, plans
 from harness.sabotage import bait
 from harness.sabotage.cases import Case
-from harness.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.drill_session import DrillSession, Wanted, own_state
+from harness.collection.drill_session import DrillSession, Wanted, own_state
 from harness.sabotage import cases
 from harness.sabotage.kept import FILE
 from harness.sabotage.matrix import Matrix, controls, resumed

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Final
 
 from executor.errors import CordonError
-from harness import procedure_runs
-from harness.canaries import content_digest
-from harness.drill_session import DrillSession
-from harness.judge import Finding, judge
-from harness.runs import own_part, perform, plans
+from harness.collection import procedure_runs
+from harness.collection.drill_session import DrillSession
+from harness.document.scenario import Drill, Scenario
+from harness.judgement.judge import Finding, judge
+from harness.judgement.runs import own_part, perform, plans
 from harness.sabotage import matrix as matrices
 from harness.sabotage.cases import Case, candidates
 from harness.sabotage.guards import GUARDS, Stand
 from harness.sabotage.matrix import Matrix, Row
-from harness.scenario import Drill, Scenario
+from harness.watch.canaries import content_digest
 
 TRIES: Final = 6
 """Cases run for one control before it counts as missed."""

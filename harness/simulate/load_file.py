@@ -12,7 +12,10 @@ from typing import Any, Final
 
 from executor.errors import OutsideError
 from executor.intent import Priority
-from harness import schema, validate
+from harness import schema
+from harness.document import validate
+from harness.document.strict_yaml import Document, load_documents, path_text
+from harness.document.strict_yaml import Path as Where
 from harness.errors import Place, Problem, ScenarioError
 from harness.simulate.arrivals import Arrivals
 from harness.simulate.durations import NOTHING, Duration
@@ -28,8 +31,6 @@ from harness.simulate.load import (
     Target,
 )
 from harness.simulate.recorded import Recorded, read
-from harness.strict_yaml import Document, load_documents, path_text
-from harness.strict_yaml import Path as Where
 
 VALUES: Final = {"pool": (0, 1024), "workers": (1, 1024), "hosts": (1, 1024), "queue": (1, 1000)}
 """What a sweep may set each figure to."""

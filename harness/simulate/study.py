@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from harness import schema, validate
+from harness import schema
+from harness.document import validate
+from harness.document.scenario import STUDY
+from harness.document.strict_yaml import Document, load_documents, path_text
 from harness.errors import Place, Problem, ScenarioError
-from harness.judge import Finding, Judgement
-from harness.scenario import STUDY
+from harness.judgement.judge import Finding, Judgement
 from harness.simulate.figures import lookup
 from harness.simulate.load import SCHEMA as LOAD
 from harness.simulate.load import Load
 from harness.simulate.load_file import build
 from harness.simulate.run import simulate
-from harness.strict_yaml import Document, load_documents, path_text
 
 PLAN: Final = "capacity"
 

@@ -9,10 +9,10 @@ from typing import Any
 import allure
 from allure_commons.types import AttachmentType
 
-from harness import allure_record, records
-from harness.drill_item import RECORD, DrillItem
-from harness.drill_session import DrillSession
-from harness.judge import Judgement
+from harness.collection.drill_item import RECORD, DrillItem
+from harness.collection.drill_session import DrillSession
+from harness.judgement.judge import Judgement
+from harness.report import allure_record, records
 from harness.simulate.study import Study, judge
 
 

@@ -19,8 +19,8 @@ from executor.clock import ManualClock, SystemClock
 from executor.dsse import EnvelopeRefusedError
 from executor.errors import InvalidInputError, OutsideError
 from executor.keys import KeyStore, SeedSigner
-from harness import attest
-from harness.attest import PAYLOAD_TYPE, Statement
+from harness.report import attest
+from harness.report.attest import PAYLOAD_TYPE, Statement
 
 SIGNER = SeedSigner(bytes(range(32)))
 STRANGER = SeedSigner(bytes(range(1, 33)))

@@ -16,7 +16,7 @@ import yaml
 
 from cordon.__main__ import main
 from cordon.commands import catalogue
-from harness.shard import Shard
+from harness.collection.shard import Shard
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from executor.host.tools import tools_dir
-from harness.scenario import parse_text
+from harness.document.scenario import parse_text
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 README: Final = (ROOT / "README.md").read_text("utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import threat_model
+from harness.reference import threat_model
 from harness.sabotage.cases import group, load
 from harness.sabotage.matrix import controls
 
@@ -20,7 +20,7 @@ def test_every_control_has_its_row() -> None:
     """What can be taken away is in the model with its meaning and its sabotage case, and nothing else is."""
     told = {name: (row[1], row[2], row[4]) for name, row in ROWS.items()}
     assert told == {name: (where, what, name) for name, (where, what) in controls().items()}, (
-        "write the table anew: python -m harness.threat_model"
+        "write the table anew: python -m harness.reference.threat_model"
     )
 
 
@@ -28,12 +28,10 @@ def test_every_control_has_its_row() -> None:
 def test_every_control_is_linked_with_drills_that_notice_it(name: str) -> None:
     """Each drill that is named exists, in the file the link leads to, and concerns this control."""
     links = threat_model.LINK.findall(ROWS[name][3])
-    assert links, (
-        f"no drill notices that {name} is gone; give one `notices: [{name}]`, then python -m harness.threat_model"
-    )
+    assert links, f"no drill notices that {name} is gone; give one `notices: [{name}]`, then write the table anew"
     for drill, file in links:
         assert (ROOT / file).is_file(), file
-        assert drill in CASES, f"{drill}: there is no such drill; write the table anew: python -m harness.threat_model"
+        assert drill in CASES, f"{drill}: there is no such drill; python -m harness.reference.threat_model"
         assert CASES[drill].first.place.file == file
         assert CASES[drill].concerned(name)
 

@@ -102,7 +102,8 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path: Path, monkeypatch: 
 def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(tmp_path: Path) -> None:
     """SIGINT in the middle of a sweep on two processes: status 130, whole lines in the file, then the rest."""
     (tmp_path / "long.yaml").write_text(FILE)
-    command = [sys.executable, "-m", "cordon", "simulate", "sweep", "long.yaml", "--workers", "2..9", "--jobs", "2"]
+    command = ["env", "--default-signal=INT"]  # whoever started the tests may ignore it
+    command += [sys.executable, "-m", "cordon", "simulate", "sweep", "long.yaml", "--workers", "2..9", "--jobs", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         [*command, "--out", "out"],

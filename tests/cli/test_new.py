@@ -8,7 +8,7 @@ import pytest
 
 from cordon.__main__ import main
 from harness import schema
-from harness.scenario import Scenario, parse_file
+from harness.document.scenario import Scenario, parse_file
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,11 +11,11 @@ import pytest
 
 from executor.outcome import Outcome
 from fixtures import outcomes as make
-from harness import batch
+from harness.document import batch
+from harness.document.scenario import Scenario, parse_text
 from harness.errors import ScenarioError
-from harness.judge import Judgement, judge
-from harness.runs import Role, Run, own_part, plans
-from harness.scenario import Scenario, parse_text
+from harness.judgement.judge import Judgement, judge
+from harness.judgement.runs import Role, Run, own_part, plans
 
 TEXT = """\
 schema: cordon.breakouts/1

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from harness import truth_table
+from harness.reference import truth_table
 
 
 def test_the_scenario_expects_what_the_profile_says() -> None:
-    """`python -m harness.truth_table --write` has been run since the profile changed."""
+    """`python -m harness.reference.truth_table --write` has been run since the profile changed."""
     text = truth_table.SCENARIO.read_text(encoding="utf-8")
     assert truth_table.written(text) == text
 

@@ -42,7 +42,7 @@ import pytest
 
 from executor.errors import HypervisorError
 from fixtures import outcomes as make
-from harness.items import SESSION
+from harness.collection.items import SESSION
 
 
 class Scripted:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from executor.outcome import CollectedFile
 from fixtures import outcomes as make
-from harness.canaries import HostWatch, content_digest, spellings
+from harness.watch.canaries import HostWatch, content_digest, spellings
 
 
 @pytest.fixture

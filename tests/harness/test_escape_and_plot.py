@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import plot
-from harness.escape import guest_text, visible
+from harness.report import plot
+from harness.report.escape import guest_text, visible
 
 
 @given(st.binary(max_size=200))

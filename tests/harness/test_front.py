@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from executor.clock import SystemClock
-from harness import front, trend
 from harness.errors import ReportError
-from harness.front.material import Material
+from harness.report import front, trend
+from harness.report.front.material import Material
 
 EVIL = "<script>alert('x')</script>\u202e\x1b[31m"
 

@@ -10,12 +10,12 @@ import pytest
 
 from executor.outcome import CollectedFile, Outcome
 from fixtures import outcomes as make
-from harness import agreement, comparison
-from harness.expect import Expect, Refusal
-from harness.judge import Judgement, judge
-from harness.probe import refusal_seen
-from harness.runs import Role, Run, plans
-from harness.scenario import Scenario, parse_text
+from harness.document.expect import Expect, Refusal
+from harness.document.scenario import Scenario, parse_text
+from harness.judgement import agreement, comparison
+from harness.judgement.judge import Judgement, judge
+from harness.judgement.probe import refusal_seen
+from harness.judgement.runs import Role, Run, plans
 
 TEXT = """\
 schema: cordon.scenario/1

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness import merge, records
 from harness.errors import ReportError
+from harness.report import merge, records
 
 ROOT = Path(__file__).resolve().parents[2]
 

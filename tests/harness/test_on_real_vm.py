@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from harness.canaries import HostWatch
-from harness.explain import explain
-from harness.judge import judge
-from harness.runs import perform, plans
-from harness.scenario import Scenario, parse_file
+from harness.document.scenario import Scenario, parse_file
+from harness.judgement.explain import explain
+from harness.judgement.judge import judge
+from harness.judgement.runs import perform, plans
+from harness.watch.canaries import HostWatch
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 

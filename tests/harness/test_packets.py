@@ -19,9 +19,9 @@ from executor.policy.decision import GrantedEndpoint
 from fixtures import outcomes as make
 from fixtures.test_hosts import HOSTS, MIRROR, OTHER, World
 from fixtures.test_hosts.world import NEIGHBOUR
-from harness.canaries import HostWatch
-from harness.packet_watch import PacketWatch
-from harness.packets import complaint, parse
+from harness.watch.canaries import HostWatch
+from harness.watch.packet_watch import PacketWatch
+from harness.watch.packets import complaint, parse
 from tests.network import frames
 from tests.network.machine import Machine
 
@@ -148,7 +148,7 @@ def test_a_planted_packet_is_noticed_unless_blind(watch: HostWatch) -> None:
 
 def test_lost_packets_are_an_alarm(network: Network, watch: HostWatch, monkeypatch: pytest.MonkeyPatch) -> None:
     """More packets than there is room for: what was not seen is not called harmless."""
-    monkeypatch.setattr("harness.packet_watch.ROOM", 4096)
+    monkeypatch.setattr("harness.watch.packet_watch.ROOM", 4096)
     small = PacketWatch(network, HOSTS)
     small.skip()
     assert watch.packets is not None

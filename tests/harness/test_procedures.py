@@ -13,15 +13,17 @@ import pytest
 
 from executor.errors import BugError, HypervisorError
 from fixtures import outcomes as make
-from harness import facts, procedures, scenario_docs
+from harness import procedures
+from harness.collection.procedure_runs import Observed, calls, judge, perform
+from harness.document.procedure import Procedure
+from harness.document.scenario import parse_text
 from harness.errors import ScenarioError
-from harness.facts import Matcher
-from harness.judge import Judgement
-from harness.procedure import Procedure
-from harness.procedure_runs import Observed, calls, judge, perform
+from harness.judgement import facts
+from harness.judgement.facts import Matcher
+from harness.judgement.judge import Judgement
 from harness.procedures import Registered, Stage
 from harness.procedures.stage import Kept
-from harness.scenario import parse_text
+from harness.reference import scenario_docs
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = """\

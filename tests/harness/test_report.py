@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from harness import drills, report
-from harness.browser import Browser
+from harness import drills
 from harness.errors import ReportError
-from harness.faults import faults
-from harness.report_check import check
+from harness.report import build
+from harness.report.browser import Browser
+from harness.report.check import check
+from harness.report.faults import faults
 
 
 def test_no_results_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     """Allure would call an empty report good; this does not."""
     with pytest.raises(ReportError, match=r"there are no Allure results in .*; run `tox -e drills` first"):
-        report.generate(tmp_path, tmp_path / "out")
+        build.generate(tmp_path, tmp_path / "out")
 
 
 @pytest.mark.report
@@ -27,7 +28,7 @@ def test_a_browser_finds_every_scenario_and_runs_no_guest_script(project: Any, t
     project.run("--alluredir=results", "--summary=summary.json")
     titles = drills.titles(project.path / "results")
     assert sorted(titles) == ["An attempt", "Scenario evil", "Scenario one"]
-    index = report.generate(project.path / "results", tmp_path / "out", history=tmp_path / "history.jsonl")
+    index = build.generate(project.path / "results", tmp_path / "out", history=tmp_path / "history.jsonl")
     assert index.name == "index.html"
     seen = check(index, titles, screenshots=tmp_path / "shots")
     assert (sorted(seen.found), seen.missing, seen.dialogs) == (sorted(titles), (), ())

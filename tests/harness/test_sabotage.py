@@ -16,15 +16,15 @@ from executor.network import Network
 from executor.outcome import Outcome
 from fixtures import outcomes as make
 from fixtures.test_hosts import HOSTS, World
-from harness.drill_session import DrillSession
+from harness.collection.drill_session import DrillSession
+from harness.document.scenario import Scenario, parse_text
 from harness.errors import ReportError
-from harness.packet_watch import PacketWatch
-from harness.runs import plans
+from harness.judgement.runs import plans
 from harness.sabotage.cases import candidates, group
 from harness.sabotage.guards import GUARDS, Stand
 from harness.sabotage.matrix import Matrix, Row, controls, merged, resumed
 from harness.sabotage.sweep import Sweep, sweep
-from harness.scenario import Scenario, parse_text
+from harness.watch.packet_watch import PacketWatch
 
 HELLO: Final = """\
 schema: cordon.scenario/1

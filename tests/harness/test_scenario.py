@@ -12,9 +12,9 @@ from jsonschema import Draft202012Validator
 
 from executor import weaken
 from harness import schema
+from harness.document.expect import Match, Refusal
+from harness.document.scenario import Scenario, parse_text
 from harness.errors import ScenarioError
-from harness.expect import Match, Refusal
-from harness.scenario import Scenario, parse_text
 
 HELLO = """\
 schema: cordon.scenario/1

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness import scenario_docs
-from harness.scenario import parse_file, parse_text
+from harness.document.scenario import parse_file, parse_text
+from harness.reference import scenario_docs
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_scenario_reference_is_current() -> None:
-    """docs/scenarios.md is what the schema says now; `python -m harness.scenario_docs` writes it anew."""
+    """docs/scenarios.md is what the schema says now; `python -m harness.reference.scenario_docs` writes it anew."""
     assert (ROOT / scenario_docs.TARGET).read_text(encoding="utf-8") == scenario_docs.render()
 
 

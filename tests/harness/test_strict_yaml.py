@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.document.strict_yaml import MAX_DEPTH, MAX_NODES, load_documents, path_text, walk
 from harness.errors import Place, ScenarioError
-from harness.strict_yaml import MAX_DEPTH, MAX_NODES, load_documents, path_text, walk
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20)
 DATA = st.recursive(

@@ -23,9 +23,9 @@ def policies() -> Path:
     return default_policies_dir()
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")
 def _runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Sockets in a folder of these tests, so that nobody else's OPA is seen or swept."""
+    """Sockets in a folder of these tests alone: nobody else's OPA is swept, and nobody after them works there."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CORDON_RUNTIME", str(tmp_path_factory.mktemp("r")))
         yield

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.policy_gate import main
+from harness.gate.run import main
 
 Mistake = Callable[[Path], None]
 

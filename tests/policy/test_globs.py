@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.strict_yaml import load_documents
+from harness.document.strict_yaml import load_documents
 
 SEGMENTS = [
     "a",

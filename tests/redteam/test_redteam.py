@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from executor.clock import ManualClock, SystemClock
 from executor.errors import InvalidInputError
+from harness.document.scenario import parse_file
 from harness.redteam.campaign import Campaign, save
 from harness.redteam.rounds import play, round_seed
 from harness.redteam.sandbox import Bounds, try_alone
 from harness.redteam.target import Find, Target, dump, load
-from harness.scenario import parse_file
 from tests.redteam import planted
 
 BOUNDS = Bounds(seconds=0.5, memory_mb=256)

@@ -17,7 +17,7 @@ from executor.machine import Profile
 from executor.sim.clock import SimClock
 from executor.sim.filter import ALLOW, KILL, Filter, numbers
 from executor.sim.provider import SimProvider
-from harness import truth_table
+from harness.reference import truth_table
 
 ROOT = Path(__file__).resolve().parents[2]
 

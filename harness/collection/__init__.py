@@ -1,0 +1,1 @@
+"""Drills as pytest sees them: items, the executor a process shares, shards."""

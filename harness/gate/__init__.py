@@ -1,0 +1,1 @@
+"""The policy gate: what a change of `policies/` must pass (`python -m harness.gate`)."""

@@ -1,0 +1,1 @@
+"""The judgement: what runs a drill needs, and from their outcomes one ruling. Verdict = effect = events."""

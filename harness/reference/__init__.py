@@ -1,0 +1,1 @@
+"""Reference pages and tables written from the sources; CI checks that they are current."""

@@ -1,0 +1,225 @@
+"""Canaries on the host: what a break-out would touch, looked at before and after every run.
+
+Planted secrets must appear in nothing that came out of a guest, also encoded; watched files and trees must stay as they
+were; no program we do not know may run below this process, and nothing may listen or connect beyond this machine; no
+packet beyond a grant may leave the machines' network or reach one of them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from executor.network.plane import CONTROLS, OPEN_CARD
+from executor.outcome import Outcome
+from harness.watch.host_facts import descendants, remote_sockets
+from harness.watch.packet_watch import PacketWatch
+
+PROGRAMS: Final = frozenset(
+    {"qemu-system-x86_64", "qemu-system-x86", "opa", "python3", "python", "pytest", "qemu-img", "libvirtd", "virtlogd"}
+)
+"""Names of programs that may run below a drill (the kernel cuts names at 15 characters)."""
+_ENVIRONMENT: Final = "CORDON_CANARY"
+NETWORK: Final = CONTROLS | {OPEN_CARD}
+"""Controls without which packets get through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """One file without reading it: any write changes the change time, which no program can set back.
+
+    So does a hard link, which parallel executors make to the images they share: where nothing but the change time
+    differs, the content decides.
+    """
+
+    mode: int
+    owner: tuple[int, int]
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+def fingerprint(path: Path) -> Fingerprint | None:
+    """What `path` looks like now, links not followed; None when there is nothing."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    owner = (found.st_uid, found.st_gid)
+    return Fingerprint(found.st_mode, owner, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def tree(roots: Sequence[Path]) -> dict[Path, Fingerprint]:
+    """Every file and folder at and below `roots`."""
+    found: dict[Path, Fingerprint] = {}
+    for root in roots:
+        for path in (root, *_below(root)):
+            if seen := fingerprint(path):
+                found[path] = seen
+    return found
+
+
+def _below(root: Path) -> Iterator[Path]:
+    for folder, names, files in os.walk(root):
+        for name in (*names, *files):
+            yield Path(folder, name)
+
+
+def spellings(secret: str) -> tuple[bytes, ...]:
+    """`secret` as it might leave: plain, reversed, hex, base64 at each of the three offsets."""
+    raw = secret.encode()
+    coded = [raw, raw[::-1], raw.hex().encode(), raw.hex().upper().encode()]
+    for offset in range(3):
+        whole = base64.b64encode(b"\0" * offset + raw)
+        coded.append(whole[4 if offset else 0 : len(whole) - 4])
+    return tuple(coded)
+
+
+@dataclass
+class HostWatch:
+    """Takes stock before a run and compares after it; plants its secrets once, in `folder` and in the environment."""
+
+    folder: Path
+    """A folder of ours; made, mode 0700."""
+    trees: tuple[Path, ...] = ()
+    """Files and folders that no run may change: policies, images, the agent disk, scenarios."""
+    programs: frozenset[str] = PROGRAMS
+    blind: frozenset[str] = frozenset()
+    """What is overlooked: `files`, `processes`, `sockets`, `secrets`, `packets`. Sabotage sees that each is needed."""
+    packets: PacketWatch | None = None
+    """The packet sentinel, where the executor has a network that can be watched."""
+    secrets: tuple[str, ...] = ()
+    writes_outside: int = 0
+    """Watched files changed, over all runs."""
+    _before: dict[Path, Fingerprint] = field(default_factory=dict)
+    _digests: dict[Path, str] = field(default_factory=dict)
+    """Content as it was when the file was first seen."""
+    _known: frozenset[int] = frozenset()
+    _sockets: frozenset[str] = frozenset()
+    _open: bool = False
+    """Whether the walls of the network are down on purpose."""
+
+    def plant(self) -> None:
+        """Make fresh secrets; a second call is silent."""
+        if self.secrets:
+            return
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = [f"canary-{secrets.token_hex(16)}" for _ in range(2)]
+        (self.folder / "credentials").write_text(f"token = {made[0]}\n", encoding="utf-8")
+        os.environ[_ENVIRONMENT] = made[1]
+        self.secrets = tuple(made)
+
+    def before(self, weakened: frozenset[str] = frozenset()) -> None:
+        """Take stock. `weakened`: what is taken away on purpose, in a run that has to get through."""
+        self.plant()
+        self._open = bool(weakened & NETWORK)
+        if self.packets is not None:
+            self.packets.skip()
+        self._before = tree((*self.trees, self.folder))
+        for path in self._before.keys() - self._digests.keys():
+            if path.is_file() and not path.is_symlink():
+                self._digests[path] = file_digest(path)
+        self._known = frozenset(descendants(os.getpid()))
+        self._sockets = remote_sockets(os.getpid())
+
+    def after(self, *outcomes: Outcome | None, said: str = "") -> tuple[str, ...]:
+        """What changed that must not, in words. `said`: other text in which no planted secret may be."""
+        texts = ({"what was observed": said.encode()}, *map(_texts, filter(None, outcomes)))
+        looks: dict[str, Callable[[], Iterable[str]]] = {
+            "files": self._files,
+            "processes": self._processes,
+            "sockets": self._new_sockets,
+            "secrets": lambda: (leak for some in texts for leak in self._leaks(some)),
+            "packets": lambda: self._stray(outcomes),
+        }
+        return tuple(alarm for name, look in looks.items() if name not in self.blind for alarm in look())
+
+    def close(self) -> None:
+        """Take the planted secrets away again; a second call is silent."""
+        if self.packets is not None:
+            self.packets.close()
+        os.environ.pop(_ENVIRONMENT, None)
+        (self.folder / "credentials").unlink(missing_ok=True)
+
+    def _files(self) -> Iterator[str]:
+        now = tree((*self.trees, self.folder))
+        for path in sorted(self._before.keys() | now.keys()):
+            old, new = self._before.get(path), now.get(path)
+            if old == new or (old and new and self._same(path, old, new)):
+                continue
+            self.writes_outside += 1
+            what = "appeared" if old is None else "is gone" if new is None else "was changed"
+            yield f"{path} {what}"
+
+    def _same(self, path: Path, old: Fingerprint, new: Fingerprint) -> bool:
+        """Whether two fingerprints differ in nothing that counts: of a folder the entries are compared one by one."""
+        if path.is_dir() and not path.is_symlink():
+            return _same_folder(old, new)
+        if replace(old, ctime_ns=new.ctime_ns) != new or path not in self._digests:
+            return False
+        return file_digest(path) == self._digests[path]
+
+    def _processes(self) -> Iterator[str]:
+        for pid, name in descendants(os.getpid()).items():
+            if pid not in self._known and name not in self.programs:
+                yield f"an unknown program runs below the drill: {name} (pid {pid})"
+
+    def _new_sockets(self) -> Iterator[str]:
+        for text in sorted(remote_sockets(os.getpid()) - self._sockets):
+            yield f"a socket appeared: {text}"
+
+    def _stray(self, outcomes: Iterable[Outcome | None]) -> Iterable[str]:
+        """Packets beyond the grants; with the walls down on purpose there have to be some, or the sentinel is blind."""
+        made = [outcome for outcome in outcomes if outcome is not None]
+        if self.packets is None:
+            return ()
+        seen = self.packets.complaints(made)
+        if not self._open or not any(outcome.results for outcome in made):
+            return seen
+        return () if seen else ("the packet sentinel saw nothing of packets that had to get through",)
+
+    def _leaks(self, texts: Mapping[str, bytes]) -> Iterator[str]:
+        for place, text in texts.items():
+            for number, secret in enumerate(self.secrets):
+                if any(spelling in text for spelling in spellings(secret)):
+                    yield f"planted secret {number} is in {place}"
+
+
+def _texts(outcome: Outcome) -> dict[str, bytes]:
+    """Everything that came out of a run, by where it is."""
+    texts = {f"stdout of command {n}": result.stdout for n, result in enumerate(outcome.results)}
+    texts |= {f"stderr of command {n}": result.stderr for n, result in enumerate(outcome.results)}
+    texts |= {f"the file {file.path}": file.content for file in outcome.files}
+    texts["the event trail"] = json.dumps(outcome.events, default=str).encode()
+    texts["the lease"] = json.dumps(outcome.lease, default=str).encode()
+    return texts
+
+
+def _same_folder(old: Fingerprint, new: Fingerprint) -> bool:
+    """Whether a folder differs in nothing but times: its entries are compared one by one anyway."""
+    return (old.mode, old.owner, old.inode) == (new.mode, new.owner, new.inode)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def content_digest(roots: Sequence[Path]) -> str:
+    """SHA-256 over names, modes and contents at and below `roots`: for the first and last look of a session."""
+    digest = hashlib.sha256()
+    for path in sorted(tree(roots)):
+        found = fingerprint(path)
+        digest.update(json.dumps([str(path), asdict(found)["mode"] if found else 0]).encode())
+        if path.is_file() and not path.is_symlink():
+            digest.update(file_digest(path).encode())
+    return digest.hexdigest()
