@@ -23,7 +23,7 @@ def policies() -> Path:
     return default_policies_dir()
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def _runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Sockets in a folder of these tests alone: nobody else's OPA is swept, and nobody after them works there."""
     with pytest.MonkeyPatch.context() as patch:
