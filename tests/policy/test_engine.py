@@ -109,6 +109,7 @@ def test_a_hung_opa_is_replaced_in_place(policies: Path, hello: DecisionRequest)
         engine.decide(hello)
         hung = engine.opa_pid
         os.kill(hung, signal.SIGSTOP)
+        os.waitid(os.P_PID, hung, os.WSTOPPED | os.WNOWAIT)  # the signal is on its way until every thread has seen it
         assert engine.decide(hello).cause == "timeout"
         assert engine.decide(hello).verdict == "allow"
         assert engine.opa_pid != hung

@@ -141,6 +141,7 @@ def test_a_hung_opa_is_alive_but_not_healthy(server: OpaServer) -> None:
     """Life and health are told apart, and a stopped process can be stopped for good."""
     pid = server.pid
     os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)  # the signal is on its way until every thread has seen it
     assert server.alive()
     assert not server.healthy(timeout_s=0.2)
     server.kill()
