@@ -91,6 +91,8 @@ def _attacks(
             try:
                 attack()
             except Exception:
+                # Hypothesis raises what the attack raised, or an error of its own about it (it did not repeat itself,
+                # several failed at once): with a find in hand each of them means the same, without one it is a bug.
                 if not finds:
                     raise
     if not finds:

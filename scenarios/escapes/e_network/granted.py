@@ -16,10 +16,15 @@ def granted_name():
     need(socket.gethostbyname("mirror.cordon.test") == wire.MIRROR)
 
 
-def granted_by_name():
-    with socket.create_connection(("mirror.cordon.test", 80), wire.WAIT) as one:
+def served_by(host):
+    """The granted name in the request, whatever host is asked."""
+    with socket.create_connection((host, 80), wire.WAIT) as one:
         one.send(b"GET / HTTP/1.0\r\nHost: mirror.cordon.test\r\n\r\n")
         need(wire.GREETING in one.recv(300))
+
+
+def granted_by_name():
+    served_by("mirror.cordon.test")
 
 
 def greeted(host, port):
@@ -43,10 +48,8 @@ def other_protocol():
 
 @probe("egress-name-at-another-address", twin=granted_by_name)
 def name_at_another_address():
-    # The granted name in the request, somebody else's address below it: what a resolver of one's own would give.
-    with socket.create_connection((wire.STRANGE, 80), wire.WAIT) as one:
-        one.send(b"GET / HTTP/1.0\r\nHost: mirror.cordon.test\r\n\r\n")
-        need(wire.GREETING in one.recv(300))
+    # Somebody else's address below the granted name: what a resolver of one's own would give.
+    served_by(wire.STRANGE)
 
 
 @probe("egress-other-network", twin=granted_host)
