@@ -56,7 +56,7 @@ class PastRun:
     usage: Usage
     bad: bool = False
     command: str = ""
-    """Digest of the whole argument vector: the very same command again."""
+    """`command_of` it: the very same command again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +106,15 @@ def forecast(intent: Intent, past: Iterable[PastRun]) -> Forecast:
     return Forecast(total, tuple(factors))
 
 
-def foreseen(argv: Sequence[str], requester: str, limits: Limits, past: Iterable[PastRun]) -> tuple[Foreseen, ...]:
+def foreseen(
+    argv: Sequence[str], requester: str, limits: Limits, past: Iterable[PastRun], *, brought: str = ""
+) -> tuple[Foreseen, ...]:
     """Which quotas this very command of this requester's will breach, going by FEW or more earlier runs of it.
 
-    Stricter than `forecast` on purpose, since it is an alert: the same argument vector, no margin on top.
+    Stricter than `forecast` on purpose, since it is an alert: the same argument vector over the same bytes (`brought`
+    is `brought_by` of the intent), no margin on top.
     """
-    command = command_of(argv)
+    command = command_of(argv, brought)
     runs = [run for run in past if run.command == command and run.requester == requester]
     if len(runs) < FEW:
         return ()
@@ -124,9 +127,21 @@ def foreseen(argv: Sequence[str], requester: str, limits: Limits, past: Iterable
     return tuple((quota, used * unit, limit * unit) for quota, used, limit, unit in figures if used >= limit)
 
 
-def command_of(argv: Sequence[str]) -> str:
-    """What tells one command from another: a digest of its whole argument vector."""
-    return hashlib.sha256("\0".join(argv).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def command_of(argv: Sequence[str], brought: str = "") -> str:
+    """What tells one command from another: a digest of its whole argument vector and of what it may read or run."""
+    return hashlib.sha256("\0".join((*argv, brought)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def brought_by(intent: Intent) -> str:
+    """A digest of the files, programs and patch `intent` brings along; empty when there are none.
+
+    The same words over other bytes are another command: `/artefact/kernel` is a new program with every build.
+    """
+    parts = [f"file {one.path} {hashlib.sha256(one.content).hexdigest()}" for one in intent.files]
+    parts += [f"artefact {one.name} {one.sha256}" for one in intent.artefacts]
+    parts += [f"patch {intent.patch}"] if intent.patch else []
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest() if parts else ""
 
 
 def program_of(argv: Sequence[str]) -> str:
@@ -190,7 +205,8 @@ class History:
                 -(-result.memory_peak_bytes // _MB), -(-result.cpu_usec // 1000), -(-result.duration_ns // 10**6)
             )
             bad = result.cause != "exited"
-            self._runs.append(PastRun(requester, program_of(result.argv), usage, bad, command_of(result.argv)))
+            command = command_of(result.argv, outcome.brought)
+            self._runs.append(PastRun(requester, program_of(result.argv), usage, bad, command))
 
 
 def load(runs: Path, *, newest: int = 500) -> History:
@@ -213,14 +229,15 @@ def _reported(report: Path) -> list[PastRun]:
     try:
         values = json.loads(report.read_bytes())
         requester = values["lease"]["issued_to"]
-        return [_past(requester, result) for result in values["results"]]
+        brought = str(values.get("brought", ""))
+        return [_past(requester, result, brought) for result in values["results"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 
 
-def _past(requester: str, result: Mapping[str, Any]) -> PastRun:
+def _past(requester: str, result: Mapping[str, Any], brought: str) -> PastRun:
     figures = [int(result[name]) for name in ("memory_peak_bytes", "cpu_usec", "duration_ns")]
     memory, cpu, duration = (max(0, figure) for figure in figures)
     usage = Usage(-(-memory // _MB), -(-cpu // 1000), -(-duration // 10**6))
     argv = [str(word) for word in result["argv"]]
-    return PastRun(str(requester), program_of(argv), usage, result["cause"] != "exited", command_of(argv))
+    return PastRun(str(requester), program_of(argv), usage, result["cause"] != "exited", command_of(argv, brought))

@@ -18,7 +18,7 @@ from executor.builds import Builds
 from executor.canonical import dumps
 from executor.clock import Clock
 from executor.errors import BugError, MisuseError
-from executor.forecast import Foreseen, forecast, foreseen
+from executor.forecast import Foreseen, brought_by, forecast, foreseen
 from executor.intent import Command, Intent, Limits
 from executor.keys import KeyStore, signature_fits
 from executor.lease import (
@@ -197,7 +197,7 @@ class Governance:
 
     def foreseen(self, intent: Intent, command: Command, limits: Limits) -> tuple[Foreseen, ...]:
         """The quotas that `command` will breach, if it does as it did before."""
-        return foreseen(command.argv, intent.requester, limits, self.history)
+        return foreseen(command.argv, intent.requester, limits, self.history, brought=brought_by(intent))
 
     def settled(self, trail: Trail) -> None:
         """The path of an intent has ended: the ends of its leases are nobody's to record any more."""

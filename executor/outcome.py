@@ -69,3 +69,5 @@ class Outcome:
     samples: tuple[dict[str, int], ...] = ()
     vm_id: str = ""
     message: str = ""
+    brought: str = ""
+    """A digest of what the intent brought along (`executor.forecast.brought_by`); empty when that was nothing."""

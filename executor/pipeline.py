@@ -29,6 +29,7 @@ from executor.errors import (
     OutsideError,
 )
 from executor.execution import GRACE_NS, OBEY_NS, CommandRunner, Ending, Watch, exec_data
+from executor.forecast import brought_by
 from executor.governance import Governance, Granted
 from executor.intent import Command, FileIn, Intent, Limits
 from executor.machine import Machine, MachineProvider, Profile
@@ -462,6 +463,7 @@ class Pipeline:
             samples=tuple(passage.samples),
             vm_id=trail.vm_id,
             message=passage.message,
+            brought=brought_by(passage.request.intent),
         )
         if (
             granted is None

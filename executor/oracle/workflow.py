@@ -16,7 +16,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from executor.api import Executor, Request
@@ -35,6 +35,7 @@ ANSWERS: Final = "/workspace/answers"
 NAME: Final = "kernel"
 MAX_SOURCE: Final = 1024 * 1024
 ORDERS: Final = range(1, 9)
+RUN_S: Final = range(1, 301)
 BUILD: Final = Limits(wallclock_timeout_s=120, disk_quota_mb=64)
 RUN: Final = Limits(wallclock_timeout_s=30, disk_quota_mb=32, mem_quota_mb=128, pids=4, output_mb=1)
 """A kernel that answers does so in a few seconds under emulation; one that hangs is ended."""
@@ -52,6 +53,8 @@ class Candidate:
     order: int = 2
     """Order of accuracy it claims."""
     requester: str = "cbo"
+    run_s: int = RUN.wallclock_timeout_s
+    """Seconds its run may take."""
 
     def __post_init__(self) -> None:
         """Raises `InvalidInputError` for what cannot be examined."""
@@ -59,6 +62,8 @@ class Candidate:
             raise InvalidInputError(f"no system {self.system!r}; there are {', '.join(sorted(physics.SYSTEMS))}")
         if self.order not in ORDERS:
             raise InvalidInputError(f"an order of {self.order} is outside {ORDERS.start}..{ORDERS.stop - 1}")
+        if self.run_s not in RUN_S:
+            raise InvalidInputError(f"a run of {self.run_s} s is outside {RUN_S.start}..{RUN_S.stop - 1}")
         if len(self.source) > MAX_SOURCE:
             raise InvalidInputError(f"a kernel of {len(self.source)} bytes is over {MAX_SOURCE}")
 
@@ -145,7 +150,7 @@ def _run(candidate: Candidate, number: str, seed: str, program: bytes) -> Intent
         files=(FileIn(QUESTIONS, physics.encode(physics.exam(candidate.system, seed).questions)),),
         artefacts=(artefact,),
         collect=(ANSWERS,),
-        limits=RUN,
+        limits=replace(RUN, wallclock_timeout_s=candidate.run_s),
     )
 
 

@@ -34,6 +34,7 @@ def build(
         "effect": outcome.effect,
         "reasons": list(outcome.reasons),
         "message": outcome.message,
+        "brought": outcome.brought,
         "decision": dict(decision),
         "lease": dict(lease) if lease else None,
         "results": [_result(result) for result in outcome.results],

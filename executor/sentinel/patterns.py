@@ -8,6 +8,7 @@ The data lies with the policies, so that its digest is part of the policy's and 
         regex: '(?i)\b(?:curl|wget)\b[^\n|]*\|\s*(?:ba)?sh\b'
         message: a download is piped into a shell
         in: [files, patch, commands, env]      # optional, all of them when absent
+        text: true                             # optional: not in files that hold a NUL, which nobody reads as text
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Pattern:
     regex: str
     message: str
     places: tuple[Place, ...] = PLACES
+    text: bool = False
+    """What it matches misleads a reader: a file of binary data, which has none, may hold the same bytes by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,9 @@ class PatternSet:
 
     def matches(self, place: Place, text: str) -> Iterator[tuple[Pattern, int]]:
         """Each match of a pattern meant for `place` in `text`, with its line (from 1)."""
+        binary = place == "files" and "\0" in text
         for pattern, compiled in self._compiled:
-            if place not in pattern.places:
+            if place not in pattern.places or (pattern.text and binary):
                 continue
             line, seen = 1, 0
             for count, match in enumerate(compiled.finditer(text)):
@@ -125,8 +129,9 @@ def parse(raw: object, *, where: str = "patterns") -> tuple[Pattern, ...]:
 
 
 def _pattern(raw: object, where: str) -> Pattern:
-    if not isinstance(raw, Mapping) or not {"id", "regex", "message"} <= set(raw) <= {"id", "regex", "message", "in"}:
-        raise InvalidInputError(f"{where}: expected id, regex, message and perhaps in")
+    known = {"id", "regex", "message", "in", "text"}
+    if not isinstance(raw, Mapping) or not {"id", "regex", "message"} <= set(raw) <= known:
+        raise InvalidInputError(f"{where}: expected id, regex, message and perhaps in, text")
     if not all(isinstance(raw[key], str) and raw[key] for key in ("id", "regex", "message")):
         raise InvalidInputError(f"{where}: id, regex and message are texts")
     if not _ID.fullmatch(raw["id"]):
@@ -134,4 +139,7 @@ def _pattern(raw: object, where: str) -> Pattern:
     places = raw.get("in", list(PLACES))
     if not isinstance(places, list) or not places or not set(places) <= set(PLACES):
         raise InvalidInputError(f"{where}.in: a list of {', '.join(PLACES)}")
-    return Pattern(raw["id"], raw["regex"], raw["message"], tuple(cast("list[Place]", places)))
+    text = raw.get("text", False)
+    if not isinstance(text, bool):
+        raise InvalidInputError(f"{where}.text: true or false")
+    return Pattern(raw["id"], raw["regex"], raw["message"], tuple(cast("list[Place]", places)), text)

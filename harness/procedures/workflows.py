@@ -24,15 +24,15 @@ How = Literal["as-built", "other-bytes", "other-requester", "swapped-under-the-l
 
 
 @procedure(unsimulated=NEEDS_GUEST)
-def physics_oracle(stage: Stage, *, kernel: str, system: str = "pendulum") -> Facts:
+def physics_oracle(stage: Stage, *, kernel: str, system: str = "pendulum", run_s: int = 30) -> Facts:
     """Has a kernel of scenarios/workflows/kernels built, run and judged in three machines, and looks for a signature.
 
-    `failed` is the check that did not hold, or how the kernel's own run ended.
+    `failed` is the check that did not hold, or how the kernel's own run ended. `run_s`: seconds that run may take.
     """
     source = KERNELS / f"{kernel}.cpp"
     if source.parent != KERNELS or not source.is_file():
         raise BugError(f"no kernel {kernel!r} in {KERNELS}")
-    found = stage.local.examine(Candidate(source.read_bytes(), system), weaken=stage.weaken)
+    found = stage.local.examine(Candidate(source.read_bytes(), system, run_s=run_s), weaken=stage.weaken)
     for name, outcome in found.outcomes.items():
         stage.judged(found.requests[name], outcome)
     last = found.outcomes[found.stage]

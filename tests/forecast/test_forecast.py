@@ -17,12 +17,13 @@ from executor.forecast import (
     History,
     PastRun,
     Usage,
+    brought_by,
     command_of,
     forecast,
     foreseen,
     percentile_95,
 )
-from executor.intent import Command, Intent, Limits
+from executor.intent import Artefact, Command, FileIn, Intent, Limits
 from executor.outcome import CommandResult, Outcome
 from executor.reporting import publish
 
@@ -116,17 +117,18 @@ def test_any_past_gives_a_forecast_within_the_limits(past: list[PastRun]) -> Non
     assert dumps(made.to_json())
 
 
-def outcome(memory: int, cause: str = "exited") -> Outcome:
+def outcome(memory: int, cause: str = "exited", brought: str = "") -> Outcome:
     result = CommandResult(("/bin/gcc", "x"), cause, 0, 0, b"", b"", 5_000_001, 1001, memory)
-    return Outcome("i", "tcg", "allow", (), "completed", {}, {"issued_to": "cbo"}, (result,))
+    return Outcome("i", "tcg", "allow", (), "completed", {}, {"issued_to": "cbo"}, (result,), brought=brought)
 
 
 def test_the_history_is_the_same_from_memory_and_from_the_reports(tmp_path: Path) -> None:
     """What is remembered while running is read back when the executor starts again; bad folders are left out."""
     kept = History()
     for number in range(3):
-        kept.remember("cbo", outcome(number * 1024 * 1024 + 1, "oom" if number else "exited"))
-        publish(tmp_path / f"lease-{number}", outcome(number * 1024 * 1024 + 1, "oom" if number else "exited"))
+        made = outcome(number * 1024 * 1024 + 1, "oom" if number else "exited", "bytes" * number)
+        kept.remember("cbo", made)
+        publish(tmp_path / f"lease-{number}", made)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/report.json").write_text('{"lease": null}')
     (tmp_path / "stray").write_text("")
@@ -155,3 +157,23 @@ def test_same_command_again_is_foreseen_to_breach() -> None:
     assert foreseen(argv, "cbo", Limits(mem_quota_mb=65, wallclock_timeout_s=10), known) == ()
     late = [PastRun("cbo", "python3", Usage(1, 1, 10_000), bad=True, command=command_of(argv)) for _ in range(FEW)]
     assert foreseen(argv, "cbo", limits, late) == (("wallclock", 10_000, 10_000),)
+
+
+def test_the_same_words_over_other_bytes_are_another_command() -> None:
+    """Three kernels that hung say nothing of a fourth under the same path: a file, a program, a patch changes it."""
+    argv = ("/artefact/kernel", "in", "out")
+    hung = replace(INTENT, artefacts=(Artefact("kernel", b"for (;;);"),))
+    slow = Usage(1, 1, 10_000)
+    known = [PastRun("cbo", "kernel", slow, bad=True, command=command_of(argv, brought_by(hung))) for _ in range(FEW)]
+    limits = Limits(wallclock_timeout_s=10)
+    assert foreseen(argv, "cbo", limits, known, brought=brought_by(hung)) == (("wallclock", 10_000, 10_000),)
+    others = [
+        INTENT,
+        replace(hung, artefacts=(Artefact("kernel", b"return;"),)),
+        replace(hung, artefacts=(Artefact("other", b"for (;;);"),)),
+        replace(hung, files=(FileIn("/workspace/in", b"1"),)),
+        replace(hung, patch="--- a"),
+    ]
+    assert [foreseen(argv, "cbo", limits, known, brought=brought_by(one)) for one in others] == [()] * len(others)
+    assert brought_by(INTENT) == ""
+    assert len({brought_by(one) for one in [hung, *others]}) == 6

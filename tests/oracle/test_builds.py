@@ -136,7 +136,9 @@ def test_only_a_kernel_that_passed_is_signed_for(keys: KeyStore) -> None:
         statement.verify(envelope.replace(b"urn", b"url"), {"k": b"\0" * 32})
 
 
-@pytest.mark.parametrize("wrong", [{"system": "moon"}, {"order": 0}, {"order": 9}, {"source": b"x" * (1 << 21)}])
+@pytest.mark.parametrize(
+    "wrong", [{"system": "moon"}, {"order": 0}, {"order": 9}, {"run_s": 0}, {"source": b"x" * (1 << 21)}]
+)
 def test_a_candidate_that_cannot_be_examined_is_refused(wrong: dict[str, object]) -> None:
     """Unknown systems, orders and huge sources are refused before a machine is started."""
     with pytest.raises(InvalidInputError):
