@@ -2,8 +2,8 @@
 
 1. empty build/drills (the history of earlier reports is kept);
 2. pytest over scenarios/ on real VMs, with JUnit XML, Allure results and summary.json;
-3. with `--sweep`, sabotage: every control is taken away once, and some scenario has to notice; a run of chosen
-   scenarios leaves it out;
+3. sabotage: every control is taken away once, and some scenario has to notice. What the run itself has shown of it is
+   taken over; only the rest is run. A run of chosen scenarios leaves it out, and so does `--no-sweep`;
 4. the report, one HTML file;
 5. a browser opens it and looks for every scenario;
 6. a signed statement (attestation.json) binds the results to commit, policy, image and agent.
@@ -30,10 +30,10 @@ from executor.keys import KeyStore
 from executor.paths import state_dir
 from harness.collection.shard import Shard
 from harness.errors import ReportError
-from harness.report import attest, build, trend
+from harness.report import attest, build, records, trend
 from harness.report.check import check
 from harness.report.faults import faults
-from harness.sabotage import kept, matrix
+from harness.sabotage import collected, kept, matrix
 
 BUILD: Final = Path("build/drills")
 KEPT: Final = frozenset({"history.jsonl", trend.FILE, "state"})
@@ -44,8 +44,9 @@ JUNIT: Final = BUILD / "junit.xml"
 HISTORY: Final = BUILD / "history.jsonl"
 SABOTAGE: Final = BUILD / "sabotage.json"
 TREND: Final = BUILD / trend.FILE
-SWEEP: Final = "--sweep"
-"""Option of ours: also take every control away once. Not the default: it takes some ten minutes more."""
+RECORDS: Final = BUILD / records.FILE
+NO_SWEEP: Final = "--no-sweep"
+"""Option of ours: no control is taken away beyond what the scenarios' own positive controls do."""
 _CHOOSING: Final = ("-k", "-m", "--lf", "--ff", "--last-failed", "--deselect", "--ignore", "--sabotage", "--co")
 """Options of pytest after which not all scenarios were run."""
 
@@ -53,8 +54,8 @@ _CHOOSING: Final = ("-k", "-m", "--lf", "--ff", "--last-failed", "--deselect", "
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run all steps; the exit status."""
     extra = list(sys.argv[1:] if arguments is None else arguments)
-    wanted = SWEEP in extra
-    extra = [argument for argument in extra if argument != SWEEP]
+    wanted = NO_SWEEP not in extra
+    extra = [argument for argument in extra if argument != NO_SWEEP]
     clean(BUILD)
     started = time.monotonic()
     status = run_pytest(extra)
@@ -100,15 +101,17 @@ def is_whole(extra: Sequence[str]) -> bool:
 
 def _sabotage(extra: Sequence[str]) -> dict[str, Any] | None:
     """Sweep the controls in as many processes as pytest had workers; the matrix, None when there is none."""
-    workers = Shard.workers(option(extra, "-n", "--numprocesses"))
-    part = option(extra, "--shard")
-    mine = Shard.parse(part) if part else Shard(1, 1)
+    try:
+        parts = shares(extra, collected.caught(RECORDS))
+    except ReportError as error:
+        sys.stderr.write(f"drills: {error}\n")
+        return None
     running = []
-    for number in range(workers):
+    for number, names in enumerate(parts):
         target = SABOTAGE.with_name(f"sabotage-{number}.json")
         command = [sys.executable, "-m", "cordon", "drills", "sabotage", "--fresh", "--quiet", f"--output={target}"]
-        command += [f"--engine={option(extra, '--engine') or 'auto'}", f"--shard={mine.within(number, workers)}"]
-        running.append((target, subprocess.Popen(command)))
+        command += [f"--engine={option(extra, '--engine') or 'auto'}", f"--records={RECORDS}"]
+        running.append((target, subprocess.Popen([*command, *(f"--control={name}" for name in names)])))
     try:
         for _, process in running:
             process.wait()
@@ -125,6 +128,16 @@ def _sabotage(extra: Sequence[str]) -> dict[str, Any] | None:
     merged = matrix.merged(raws)
     kept.write(SABOTAGE, merged)
     return merged
+
+
+def shares(extra: Sequence[str], shown: frozenset[str]) -> list[list[str]]:
+    """The controls of each process of the sweep: what the run has `shown` costs nothing, the rest is dealt out."""
+    workers = Shard.workers(option(extra, "-n", "--numprocesses"))
+    part = option(extra, "--shard")
+    mine = (Shard.parse(part) if part else Shard(1, 1)).keep(list(matrix.controls()))
+    parts = [[name for name in mine if name not in shown][number::workers] for number in range(workers)]
+    parts[-1] += [name for name in mine if name in shown]
+    return [names for names in parts if names]
 
 
 def option(extra: Sequence[str], *names: str) -> str:

@@ -57,6 +57,12 @@ def _sabotage(words: list[str]) -> int:
     parser.add_argument("--scenarios", type=Path, default=Path("scenarios"), metavar="DIR", help="where they are")
     parser.add_argument("--output", type=Path, default=FILE, metavar="FILE", help=f"the matrix ({FILE})")
     parser.add_argument("--fresh", action="store_true", help="do not go on from an interrupted sweep")
+    parser.add_argument(
+        "--records",
+        type=Path,
+        metavar="FILE",
+        help="records.json of a run over the same sources: its cells are kept",
+    )
     parser.add_argument("--shard", metavar="I/N", type=Shard.parse, help="only the I-th of N parts of the controls")
     parser.add_argument("--quiet", action="store_true", help="progress only: no table, no list of what was missed")
     parser.add_argument("--all", action="store_true", help="run every scenario that could notice, not until one does")
@@ -75,6 +81,7 @@ def _sabotage(words: list[str]) -> int:
         say=_say,
         fresh=options.fresh,
         thorough=options.all,
+        records=options.records,
     )
     missed = [name for name in wanted if name not in matrix.rows or not matrix.rows[name].caught]
     if options.quiet:

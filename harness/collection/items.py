@@ -19,6 +19,7 @@ from harness.judgement.explain import explain
 from harness.judgement.judge import Judgement, judge
 from harness.judgement.runs import Plan, Run, own_part, perform, plans
 from harness.report import allure_record, records
+from harness.sabotage import cells
 
 __all__ = ["IDS", "RECORD", "SESSION", "DrillItem", "RedError", "ScenarioFile", "ScenarioItem"]
 
@@ -85,6 +86,7 @@ class ScenarioItem(DrillItem):
             seconds=time.monotonic() - started,
             facts=session.facts(),
             writes=writes,
+            cell=cells.of_scenario(self.scenario, runs),
         )
         message = "" if judgement.good else explain(self.scenario, runs, judgement)
         allure_record.attach(self.scenario, runs, judgement, message, shared=not self._made_runs)

@@ -21,6 +21,7 @@ from harness.judgement.judge import Judgement
 from harness.report import allure_record, records
 from harness.report.escape import visible
 from harness.report.records import Record
+from harness.sabotage import cells
 
 
 class ProcedureItem(DrillItem):
@@ -43,6 +44,7 @@ class ProcedureItem(DrillItem):
             seconds=time.monotonic() - started,
             facts=session.facts(),
             writes=session.watch().writes_outside - before,
+            cell=cells.of_procedure(self.procedure, runs),
         )
         message = "" if judgement.good else "\n".join(_explained(self.procedure, runs, judgement))
         for run in runs:

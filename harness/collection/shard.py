@@ -31,10 +31,6 @@ class Shard:
         """As `parse` reads it."""
         return f"{self.index}/{self.count}"
 
-    def within(self, number: int, parts: int) -> Shard:
-        """Of this shard, part `number` (from 0) of `parts`: every one is a shard of the whole again."""
-        return Shard(self.index + number * self.count, self.count * parts)
-
     @staticmethod
     def workers(text: str) -> int:
         """Processes that pytest's `-n` asks for: a number, `auto` or `logical`; one without it or for anything odd."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,15 +31,16 @@ def of(
     seconds: float,
     facts: dict[str, Any],
     writes: int,
+    cell: Mapping[str, object] | None = None,
 ) -> Record:
     """The record of one scenario.
 
     `listed`: the reason for which UNMEASURED is accepted here, or empty; `facts`: versions and digests of the executor;
-    `writes`: watched files on the host that changed.
+    `writes`: watched files on the host that changed; `cell`: what its positive control is worth to the sabotage matrix.
     """
     untried = {finding.role for finding in judgement.findings if finding.kind == "unmeasured"}
     made = [_run(run, untried=run.plan.role in untried) for run in runs if run.outcome is not None]
-    return about(scenario, judgement, made, listed=listed, seconds=seconds, facts=facts, writes=writes)
+    return about(scenario, judgement, made, listed=listed, seconds=seconds, facts=facts, writes=writes, cell=cell)
 
 
 def about(
@@ -51,6 +52,7 @@ def about(
     seconds: float,
     facts: dict[str, Any],
     writes: int,
+    cell: Mapping[str, object] | None = None,
 ) -> Record:
     """The record of any drill, its `runs` in the form that `_run` gives them; the rest is as in `of`."""
     breakout = drill.breakout
@@ -67,6 +69,7 @@ def about(
         "facts": facts,
         "writes_outside": writes,
         "runs": runs,
+        "cell": dict(cell) if cell else None,
     }
 
 

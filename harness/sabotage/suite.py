@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.collection.drill_session import DrillSession, Wanted, own_state
-from harness.sabotage import cases
+from harness.sabotage import cases, collected
 from harness.sabotage.kept import FILE
 from harness.sabotage.matrix import Matrix, controls, resumed
 from harness.sabotage.sweep import Say, fingerprint, sweep
@@ -21,11 +21,13 @@ def sweep_suite(
     wanted: Sequence[str] = (),
     fresh: bool = False,
     thorough: bool = False,
+    records: Path | None = None,
 ) -> Matrix:
     """Take the controls of `wanted` (all) away one by one; the matrix, which is in `target` too.
 
-    `fresh`: nothing is taken over from an interrupted sweep. Raises `ScenarioError` for scenarios that cannot be read
-    and `OutsideError` where no machine can be had.
+    `fresh`: nothing is taken over from an interrupted sweep. `records`: of a run of the drills over the same sources;
+    the cells it holds are taken over. Raises `ScenarioError` for scenarios that cannot be read, `OutsideError` where no
+    machine can be had, and `ReportError` for records of another engine, policy or image.
     """
     root = Path.cwd()
     found = cases.load(scenarios)
@@ -40,6 +42,7 @@ def sweep_suite(
         running = session.executor().engine
         empty = Matrix(fingerprint(root, session), running, tuple(wanted or controls()))
         matrix = empty if fresh else resumed(target, empty)
+        held = collected.collect(records, running, session.facts()) if records else None
         return sweep(
             session,
             cases.group(found, running),
@@ -47,6 +50,7 @@ def sweep_suite(
             keep=lambda so_far: so_far.write(target),
             say=say,
             thorough=thorough,
+            collected=held,
         )
     finally:
         session.close()
