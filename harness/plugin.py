@@ -21,6 +21,7 @@ from executor.paths import private_dir
 from harness import schema
 from harness.collection.drill_session import ENGINES, DrillSession, own_state
 from harness.collection.items import IDS, RECORD, SESSION, DrillItem, ScenarioFile, ScenarioItem
+from harness.collection.order import Order
 from harness.collection.shard import Shard
 from harness.judgement import coverage
 from harness.judgement.coverage import Covered
@@ -45,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--policies", metavar="DIR", type=Path, help="policy folder (default: policies/)")
     group.addoption("--state", metavar="DIR", type=Path, help="state folder (default: a fresh one under build/drills)")
     group.addoption("--shard", metavar="I/N", type=Shard.parse, help="run only the I-th of N parts of the scenarios")
+    group.addoption("--order", metavar="random:SEED", type=Order.parse, help="run them shuffled (default: as written)")
     group.addoption("--sabotage", metavar="CONTROL", action="append", default=[], help="take a control away everywhere")
     group.addoption("--summary", metavar="FILE", type=Path, help="write the machine-readable summary there")
 
@@ -99,10 +101,16 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFi
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep this shard's scenarios."""
+    """Keep this shard's scenarios, in the order that was asked for: under xdist by file, and within each."""
     shard: Shard | None = config.getoption("--shard")
-    if shard is None:
-        return
+    if shard is not None:
+        _keep(shard, config, items)
+    order: Order | None = config.getoption("--order")
+    if order is not None:
+        items[:] = order.of(items)
+
+
+def _keep(shard: Shard, config: pytest.Config, items: list[pytest.Item]) -> None:
     mine = shard.keep([item for item in items if isinstance(item, DrillItem)], unit=_unit)
     dropped = [item for item in items if isinstance(item, DrillItem) and item not in mine]
     items[:] = [item for item in items if item not in dropped]

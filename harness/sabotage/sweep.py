@@ -155,6 +155,7 @@ def sweep(
     `collected`: what a run of the drills holds already; what is caught there is not tried again.
     """
     working = Sweep(session, cases, thorough=thorough, collected=collected or Collected())
+    earlier = len(matrix.rows)
     found = {name: row for name, row in working.collected.rows.items() if name in matrix.wanted and row.caught}
     if found and not thorough:
         matrix.rows |= found
@@ -162,10 +163,8 @@ def sweep(
         say(f"sabotage: {len(found)} controls were taken away one at a time in the run itself, and noticed")
     stand = Stand(session, cases)
     todo = [name for name in matrix.wanted if name not in matrix.rows]
-    if len(todo) < len(matrix.wanted):
-        say(
-            f"sabotage: {len(matrix.wanted) - len(todo)} controls are known from an earlier sweep over the same sources"
-        )
+    if earlier:
+        say(f"sabotage: {earlier} controls are known from an earlier sweep over the same sources")
     try:
         for number, name in enumerate(todo, 1):
             row = working.guard(name, stand) if name in GUARDS else working.control(name)

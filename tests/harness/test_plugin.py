@@ -52,6 +52,20 @@ def test_selection_works_as_pytest_users_expect(project: Any, arguments: tuple[s
     assert [line.partition("::")[2] for line in nodes(project.run("--collect-only", "-q", *arguments))] == wanted
 
 
+def test_drills_run_in_any_order_that_a_seed_stands_for(project: Any) -> None:
+    """The same drills, shuffled the same way by the same seed; anything else is no order."""
+    project.write("a.yaml", *(project.hello(f"drill-{number}") for number in range(8)))
+    written, shuffled, again, other = (
+        [line.partition("::")[2] for line in nodes(project.run("--collect-only", "-q", *arguments))]
+        for arguments in ((), ("--order", "random:7"), ("--order", "random:7"), ("--order", "random:8"))
+    )
+    assert written == [f"drill-{number}" for number in range(8)]
+    assert shuffled == again != written
+    assert other not in (written, shuffled)
+    assert sorted(other) == sorted(shuffled) == written
+    assert project.run("--order", "sorted").ret == pytest.ExitCode.USAGE_ERROR
+
+
 def test_an_empty_selection_is_not_green(project: Any) -> None:
     """Selecting nothing ends with pytest's status for no tests, not with success."""
     project.write("a.yaml", project.hello("one"))
