@@ -167,7 +167,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         coverage.attach(config.stash[COVERED], Path(results))
     if target := config.getoption("--summary"):
         policies = config.stash[SESSION].policies
-        summary.write(target, summary.summarize(found, policies, config.stash[COVERED]))
+        source = summary.source_of(config.rootpath)
+        summary.write(target, summary.summarize(found, policies, config.stash[COVERED], source))
         part = config.getoption("--shard")
         records.write(target.with_name(records.FILE), found, config.stash[COVERED], shard=str(part) if part else "")
 

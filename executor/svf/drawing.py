@@ -47,7 +47,7 @@ class _Panel:
 
 
 def draw(machines: Iterable[Machine], coverage: SuiteCoverage) -> str:
-    """The drawing; the first machine on the left, the others stacked beside it."""
+    """The drawing; the first machine on top, the others in rows below it."""
     panels, width, height = _arrange(list(machines))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}" width="{width}" ',
@@ -69,19 +69,21 @@ def draw(machines: Iterable[Machine], coverage: SuiteCoverage) -> str:
 
 
 def _arrange(machines: list[Machine]) -> tuple[list[_Panel], int, int]:
-    """Panels, and the size of the whole."""
-    panels: list[_Panel] = []
-    left = top = column_width = height = 0
+    """Panels in rows as wide as the widest machine, and the size of the whole."""
+    sizes = []
     for machine in machines:
         columns, rows = (max(at[axis] for at in machine.states.values()) + 1 for axis in (0, 1))
-        size = (columns * COLUMN + 2 * MARGIN, rows * ROW + TITLE + MARGIN)
-        if panels and (len(panels) == 1 or top + size[1] > height):
-            left, top, column_width = left + column_width, 0, 0
+        sizes.append((columns * COLUMN + 2 * MARGIN, rows * ROW + TITLE + MARGIN))
+    width = max(size[0] for size in sizes)
+    panels: list[_Panel] = []
+    left = top = row_height = 0
+    for machine, size in zip(machines, sizes, strict=True):
+        if left + size[0] > width:
+            left, top, row_height = 0, top + row_height, 0
         panels.append(_Panel(machine, left, top))
-        column_width = max(column_width, size[0])
-        top += size[1]
-        height = max(height, top)
-    return panels, left + column_width, height
+        left += size[0]
+        row_height = max(row_height, size[1])
+    return panels, width, top + row_height
 
 
 def _panel(panel: _Panel, visited: Collection[Transition]) -> list[str]:

@@ -24,6 +24,8 @@ RECORD: Final = pytest.StashKey[Record]()
 class RedError(AssertionError):
     """A drill that does not pass; the message is the whole explanation."""
 
+    __module__ = "builtins"  # else reports put the module's name in front, the longest word of a narrow page
+
 
 class DrillItem(pytest.Item):
     """One drill: attempt, positive control and harmless twin, judged together."""

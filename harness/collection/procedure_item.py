@@ -50,6 +50,7 @@ class ProcedureItem(DrillItem):
         for run in runs:
             with allure.step(allure_record.ROLES[run.role]):
                 _attached(run)
+        allure_record.tell(self.procedure, {run.role: run.facts for run in runs}, judgement)
         allure_record.judged(judgement, message)
         return judgement, message
 

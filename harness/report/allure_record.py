@@ -15,12 +15,14 @@ from allure_commons.types import AttachmentType
 
 from executor.outcome import Outcome
 from harness.document.drill import AnyDrill
+from harness.document.procedure import Procedure
 from harness.document.scenario import Scenario
 from harness.judgement.judge import Judgement
 from harness.judgement.runs import Role, Run
 from harness.report import plot
 from harness.report.escape import guest_text, visible
-from harness.report.story import story
+from harness.report.probe_source import source_of
+from harness.report.story import of_procedure, story
 
 _DYNAMIC: Final[Any] = allure.dynamic  # the package has no annotations
 OUTPUT: Final = 100_000
@@ -44,6 +46,8 @@ def describe(scenario: AnyDrill) -> None:
         _DYNAMIC.story(f"{scenario.breakout.class_}: {scenario.breakout.mechanism}")
         _DYNAMIC.label("mechanism", scenario.breakout.mechanism)
     allure.attach(visible(scenario.text), "scenario", AttachmentType.YAML)
+    if code := source_of(scenario):
+        allure.attach(visible(code), "its code", AttachmentType.TEXT)
 
 
 def attach(
@@ -65,6 +69,11 @@ def attach(
         first = f"the first scenario of the batch {scenario.member.batch} has their decision, lease and events in full"
         allure.attach(visible(f"These runs are shared: {first}."), "shared runs", AttachmentType.TEXT)
     judged(judgement, explanation)
+
+
+def tell(procedure: Procedure, facts: Mapping[str, Mapping[str, Any] | None], judgement: Judgement) -> None:
+    """The story of a procedure; `facts` by role."""
+    _DYNAMIC.description(of_procedure(procedure, facts, judgement))
 
 
 def judged(judgement: Judgement, explanation: str) -> None:

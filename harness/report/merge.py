@@ -22,7 +22,7 @@ from harness.sabotage import kept, matrix
 RESULTS: Final = "allure-results"
 SUMMARY: Final = "summary.json"
 JUNIT: Final = "junit.xml"
-_SAME: Final = ("engine", "digests")
+_SAME: Final = {"engine": "engines", "digests": "digests", "source": "commits"}
 """What every shard's summary has to agree on."""
 
 
@@ -35,11 +35,16 @@ def merge(folders: Sequence[Path], target: Path, policies: Path) -> dict[str, An
     found, covered = records.read([folder / records.FILE for folder in folders])
     _once(found)
     summaries = [_json(folder / SUMMARY) for folder in folders]
-    for name in _SAME:
-        if len({json.dumps(one.get(name), sort_keys=True) for one in summaries}) > 1:
-            raise ReportError(f"the shards were run with different {name}: they are no one run")
+    for name, what in _SAME.items():
+        told = {
+            str(folder): json.dumps(one.get(name), sort_keys=True)
+            for folder, one in zip(folders, summaries, strict=True)
+        }
+        if len(set(told.values())) > 1:
+            each = "; ".join(f"{folder} {value}" for folder, value in told.items())
+            raise ReportError(f"the shards were run with different {what}, so they are no one run: {each}")
     swept = _swept(folders)
-    whole = summary.summarize(found, policies, covered)
+    whole = summary.summarize(found, policies, covered, summaries[0].get("source"))
     whole["duration_s"] = max(float(one["duration_s"]) for one in summaries)
     if swept is not None:
         whole["sabotage"] = {name: swept[name] for name in ("controls", "caught", "missed")}
@@ -64,10 +69,12 @@ def _complete(folders: Sequence[Path]) -> None:
     given = sorted(shard.index for shard in shards)
     if any(shard.count != count for shard in shards):
         raise ReportError(f"the shards are of different splits: {', '.join(map(str, shards))}")
-    if given != list(range(1, count + 1)):
-        lacking = sorted(set(range(1, count + 1)) - set(given))
-        twice = sorted({index for index in given if given.count(index) > 1})
-        raise ReportError(f"of {count} shards {lacking or 'none'} are missing and {twice or 'none'} are given twice")
+    lacking = [f"{index}/{count}" for index in range(1, count + 1) if index not in given]
+    twice = [f"{index}/{count}" for index in sorted(set(given)) if given.count(index) > 1]
+    if lacking or twice:
+        wrong = [f"missing: {', '.join(lacking)}"] if lacking else []
+        wrong += [f"given twice: {', '.join(twice)}"] if twice else []
+        raise ReportError(f"these folders are not one whole run of {count} shards; {'; '.join(wrong)}")
 
 
 def _once(found: Sequence[Record]) -> None:

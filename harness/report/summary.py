@@ -7,16 +7,19 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from executor.errors import OutsideError
 from harness.judgement.coverage import Covered
+from harness.report.attest import commit_of
 from harness.report.records import Record
 from harness.watch.canaries import content_digest
 
 PLANS: Final = tuple("ABCDEFGHIJ")
 RULINGS: Final = ("BLOCKED", "ESCAPED", "OVER_REFUSED", "VACUOUS", "DIVERGENT", "UNMEASURED")
+UNKNOWN_SOURCE: Final[Mapping[str, Any]] = {"commit": "", "modified": False}
 BOOT: Final = "vm.boot"
 """The stage of a machine that was booted for the run; a machine from the pool has none."""
 TO_OUTPUT: Final = ("vm.acquire", "prepare", "first_output")
@@ -24,12 +27,15 @@ TO_OUTPUT: Final = ("vm.acquire", "prepare", "first_output")
 _PACKAGES: Final = ("cordon", "pytest", "allure-pytest", "libvirt-python", "opa-python-client", "pynacl")
 
 
-def summarize(records: Sequence[Record], policies: Path, covered: Covered) -> dict[str, Any]:
-    """The summary as data; `covered` is what the audit trails show."""
+def summarize(
+    records: Sequence[Record], policies: Path, covered: Covered, source: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The summary as data; `covered` is what the audit trails show, `source` what `source_of` said."""
     runs = [run for record in records for run in record["runs"]]
     return {
         "engine": ",".join(sorted({run["engine"] for run in runs})) or "none",
         "host": host(),
+        "source": dict(source or UNKNOWN_SOURCE),
         "versions": versions(records),
         "digests": digests(records, policies),
         "scenarios": {
@@ -51,6 +57,15 @@ def summarize(records: Sequence[Record], policies: Path, covered: Covered) -> di
         },
         "duration_s": round(sum(record["seconds"] for record in records), 3),
     }
+
+
+def source_of(root: Path) -> dict[str, Any]:
+    """The commit that was judged, and whether there were changes beside it; empty where git cannot tell."""
+    try:
+        commit, modified = commit_of(root)
+    except OutsideError:
+        return dict(UNKNOWN_SOURCE)
+    return {"commit": commit, "modified": modified}
 
 
 def write(target: Path, summary: dict[str, Any]) -> None:

@@ -44,6 +44,7 @@ def summary(**changes: Any) -> dict[str, Any]:
         "host": {"cpus": 2},
         "versions": {"qemu": "9"},
         "digests": {"policy": "sha256:p", "image": "i", "agent": "a"},
+        "source": {"commit": "c" * 40, "modified": False},
         "scenarios": {"total": 2, "passed": 2, "failed": 0, "unmeasured": 0},
         "attempts": {"total": 1, "distinct": 1, "blocked": 1, **attempts},
         "svf": {
@@ -109,7 +110,7 @@ def test_the_page_has_what_a_reviewer_looks_for() -> None:
     for text in (
         "Green: verdict, effect and record agree",
         "2 of 2 scenarios passed; 1 of 1 break-out attempts",
-        "engine tcg, 61 s",
+        "engine tcg (real virtual machines, their CPU emulated by QEMU) · 61 s · commit cccccccccccc",
         "policy digest sha256:p",
         "A lease lifecycle 1 1",
         "K kernel primitives 1 1",
@@ -136,6 +137,22 @@ def test_a_red_run_says_so_first(changes: dict[str, Any], told: str) -> None:
     """The verdict is red, and why comes before everything else."""
     page = words(front.render(material(**changes)))
     assert page.index("Red: do not rely on this sandbox") < page.index(told) < page.index("scenarios passed")
+
+
+def test_what_is_red_is_named_at_the_top() -> None:
+    """Escapes first, with a link and what was found; what is unmeasured with a listed reason is not among them."""
+    found = [
+        record("late", good=False, ruling="FAILED", findings=["attempt: it failed"]),
+        record("two", good=False, ruling="ESCAPED", findings=["attempt: it got through"]),
+        record("open", good=False, ruling="UNMEASURED", listed="no such device"),
+    ]
+    page = front.render(material(records=found))
+    told = words(page)
+    start, end = told.index("Red scenarios"), told.index("Plans", told.index("Red scenarios"))
+    top = told[start:end]
+    assert "two Title of two ESCAPED attempt: it got through late Title of late FAILED attempt: it failed" in top
+    assert "open" not in top
+    assert "Red scenarios" not in words(front.render(material()))
 
 
 def test_a_control_nobody_missed_stands_out() -> None:

@@ -42,9 +42,9 @@ def test_merged_shards_are_the_whole_run(shards: list[Path], tmp_path: Path) -> 
 
 def test_a_missing_or_doubled_shard_is_refused(shards: list[Path], tmp_path: Path) -> None:
     """A smaller suite that is green would be worse than none."""
-    with pytest.raises(ReportError, match=r"of 2 shards \[2\] are missing"):
+    with pytest.raises(ReportError, match=r"not one whole run of 2 shards; missing: 2/2$"):
         merge.merge(shards[:1], tmp_path / "whole", ROOT / "policies")
-    with pytest.raises(ReportError, match=r"\[1\] are given twice"):
+    with pytest.raises(ReportError, match=r"2 shards; given twice: 1/2$"):
         merge.merge([*shards, shards[0]], tmp_path / "whole", ROOT / "policies")
     assert not (tmp_path / "whole").exists()
 
@@ -57,12 +57,22 @@ def test_what_was_no_shard_is_refused(shards: list[Path], tmp_path: Path) -> Non
         merge.merge(shards, tmp_path / "whole", ROOT / "policies")
 
 
-@pytest.mark.parametrize(("name", "value"), [("engine", "kvm"), ("digests", {"policy": "sha256:other"})])
-def test_shards_of_different_runs_are_refused(shards: list[Path], tmp_path: Path, name: str, value: object) -> None:
-    """Different engines or policies are different runs."""
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("engine", "kvm", "engines"),
+        ("digests", {"policy": "sha256:other"}, "digests"),
+        ("source", {"commit": "f" * 40, "modified": False}, "commits"),
+        ("source", {"commit": "", "modified": True}, "commits"),
+    ],
+)
+def test_shards_of_different_runs_are_refused(
+    shards: list[Path], tmp_path: Path, name: str, value: object, told: str
+) -> None:
+    """Different engines, policies or commits are different runs; the message says which folder says what."""
     path = shards[1] / "summary.json"
     path.write_text(json.dumps({**json.loads(path.read_bytes()), name: value}))
-    with pytest.raises(ReportError, match=f"different {name}"):
+    with pytest.raises(ReportError, match=rf"different {told}, .*{shards[0]} .*; {shards[1]} "):
         merge.merge(shards, tmp_path / "whole", ROOT / "policies")
 
 

@@ -15,6 +15,19 @@ from harness.report.records import Record
 from harness.report.summary import PLANS, RULINGS
 
 SLOWEST: Final = 12
+REDS: Final = 40
+"""Red scenarios named at the top; all of them are in the list at the end."""
+ABOUT: Final = (
+    "Cordon proves that an autonomous agent's sandbox holds. Each scenario below asked to run something and was judged"
+    " on three accounts that have to agree: what the policy said, what happened in and around the machine, and what was"
+    " recorded. A break-out attempt counts as blocked only if the same bytes got through a machine whose protection was"
+    " taken away, and a harmless twin still worked."
+)
+ENGINES: Final = {
+    "kvm": "kvm (virtual machines on the CPU's own virtualisation)",
+    "tcg": "tcg (real virtual machines, their CPU emulated by QEMU)",
+    "sim": "sim (the simulator: no machine was started)",
+}
 _NUMBERS: Final = frozenset(range(1, 12))
 
 
@@ -29,6 +42,7 @@ def render(material: Material) -> str:
 
 
 def _sections(material: Material) -> Iterator[str]:
+    yield _reds(material)
     yield _plans(material)
     if material.summary["attempts"]["total"]:
         yield _attempts(material)
@@ -63,7 +77,9 @@ def _head(material: Material) -> str:
             " left a harmless twin working.",
         )
     verdict = tag("div", tag("strong", text(words)) + listed, class_="verdict red" if problems else "verdict")
-    about = f"engine {summary['engine']}, {_minutes(summary['duration_s'])}{', ' + when if when else ''}"
+    engine = ENGINES.get(summary["engine"], summary["engine"])
+    told = [f"engine {engine}", _minutes(summary["duration_s"]), *_source(summary), *([when] if when else [])]
+    about = " · ".join(told)
     links = "".join(
         tag("a", text(title), href=target)
         for title, target in (
@@ -78,7 +94,37 @@ def _head(material: Material) -> str:
             ("Search in Allure", "#/"),
         )
     )
-    return tag("h1", "Cordon drills") + tag("p", text(about), class_="dim") + verdict + tag("nav", links)
+    intro = tag("p", text(about), class_="dim") + verdict + tag("p", text(ABOUT), class_="dim")
+    return tag("h1", "Cordon drills") + intro + tag("nav", links)
+
+
+def _source(summary: dict[str, Any]) -> list[str]:
+    """Which commit was judged."""
+    source = summary.get("source") or {}
+    if not source.get("commit"):
+        return []
+    return [f"commit {source['commit'][:12]}{' with changes of its own' if source.get('modified') else ''}"]
+
+
+def _reds(material: Material) -> str:
+    """What is red, by name, where it is seen first."""
+    red = [record for record in material.records if not record["good"] and not record["listed"]]
+    if not red:
+        return ""
+    order = {name: place for place, name in enumerate(("ESCAPED", "VACUOUS", "DIVERGENT", "OVER_REFUSED"))}
+    red.sort(key=lambda record: (order.get(record["ruling"], len(order)), record["id"]))
+    rows = [
+        (
+            _link(material, record["id"]) + "<br>" + tag("span", text(record["title"]), class_="dim"),
+            ruling(record["ruling"]),
+            _said(record["findings"][0] if record["findings"] else ""),
+        )
+        for record in red[:REDS]
+    ]
+    more = tag("p", text(f"and {len(red) - REDS} more, in the list of every scenario"), class_="dim")
+    body = table(("scenario", "ruling", "what was found first"), rows, class_="stack", numbers=frozenset())
+    inner = tag("h2", "Red scenarios") + body + (more if len(red) > REDS else "")
+    return tag("section", inner, class_="reds", id="cordon-red")
 
 
 def _minutes(seconds: float) -> str:
@@ -97,7 +143,7 @@ def _tiles(summary: dict[str, Any]) -> str:
         (summary["writes_outside"], "writes outside the sandbox", "bad" if summary["writes_outside"] else ""),
         (f"{svf['coverage']:.3f}", f"of the record exact; {svf['missing'] + svf['unexpected']} events off", ""),
         (f"{svf['transitions_covered']}/{svf['transitions_total']}", "transitions taken", "open" if left else ""),
-        (f"{swept['caught']}/{swept['controls']}", "controls noticed when gone", _swept(swept)),
+        _swept(swept),
     ]
     return tag(
         "div",
@@ -107,10 +153,11 @@ def _tiles(summary: dict[str, Any]) -> str:
     )  # fmt: skip
 
 
-def _swept(swept: dict[str, int]) -> str:
+def _swept(swept: dict[str, int]) -> tuple[str, str, str]:
     if not swept["controls"]:
-        return "open"
-    return "bad" if swept["caught"] < swept["controls"] else ""
+        return "-", "controls taken away: not asked for in this run", "dim"
+    told = f"{swept['caught']}/{swept['controls']}"
+    return told, "controls noticed when gone", "bad" if swept["caught"] < swept["controls"] else ""
 
 
 def _plans(material: Material) -> str:
@@ -125,10 +172,14 @@ def _plans(material: Material) -> str:
         failed = len(mine) - good - open_
         kind = "bad" if failed else "good"
         seconds = sum(record["seconds"] for record in mine)
-        share = tag("span", bar(good / len(mine), kind)) if mine else tag("span", "no scenario", class_="dim")
-        name = tag("b", text(plan)) + " " + tag("span", text(meanings[plan]), class_="dim")
-        counts = [text(count or "") for count in (failed, open_)]
-        rows.append((name, text(len(mine)), text(good), *counts, text(f"{seconds:.0f}"), share))
+        share = tag("span", bar(good / len(mine), kind)) if mine else ""
+        told = meanings[plan] if mine else f"{meanings[plan]}, not in this run"
+        name = tag("b", text(plan)) + " " + tag("span", text(told), class_="dim")
+        marked = [
+            tag("b", text(count), class_=kind) if count else "" for count, kind in ((failed, "bad"), (open_, "open"))
+        ]
+        counts = [text(count or "") for count in (len(mine), good)]
+        rows.append((name, *counts, *marked, text(f"{seconds:.0f}") if mine else "", share))
     headings = ("plan", "scenarios", "passed", "failed", "unmeasured", "seconds", "")
     return _section("plans", "Plans", table(headings, rows, numbers=frozenset({1, 2, 3, 4, 5})))
 
@@ -139,7 +190,8 @@ def _attempts(material: Material) -> str:
     for name, meaning in schema.choices("class"):
         mine = Counter(record["ruling"] for record in tried if record["attempt"]["class"] == name)
         if not mine:
-            rows.append((f"<b>{text(name)}</b> {text(meaning)}", "0", *[""] * len(RULINGS)))
+            none = tag("span", f"{text(meaning)}, not in this run", class_="dim")
+            rows.append((f"<b>{text(name)}</b> {none}", "", *[""] * len(RULINGS)))
             continue
         cells = [_count(mine[one], one) for one in RULINGS]
         rows.append((f"<b>{text(name)}</b> {text(meaning)}", text(mine.total()), *cells))
@@ -177,7 +229,8 @@ def _svf(material: Material) -> str:
 
 def _sabotage(material: Material) -> str:
     if material.sabotage is None:
-        return _section("sabotage", "Sabotage", "", "This run took no control away: it was a choice of scenarios.")
+        note = "This run took no control away; `tox -e drills -- -n 2 --sweep` and `cordon drills sabotage` do."
+        return _section("sabotage", "Sabotage", "", note)
     swept = material.sabotage
     note = (
         "Each control was taken away once, alone. At least one scenario that is green with it had to turn red without"
@@ -201,7 +254,7 @@ def _sabotage(material: Material) -> str:
         if name not in {row["control"] for row in swept["rows"]}
     ]
     headings = ("control taken away", "where", "", "scenarios without it", "what was said")
-    return _section("sabotage", "Sabotage", table(headings, rows, numbers=frozenset()), note)
+    return _section("sabotage", "Sabotage", table(headings, rows, class_="stack", numbers=frozenset()), note)
 
 
 def _said(finding: str) -> str:
@@ -251,7 +304,9 @@ def _unmeasured(material: Material) -> str:
         return ""
     rows = [(_link(material, name), text(reason)) for name, reason in entries.items()]
     note = "Counted, and never taken for a pass."
-    return _section("unmeasured", "Not measured here", table(("scenario", "why"), rows, numbers=frozenset()), note)
+    return _section(
+        "unmeasured", "Not measured here", table(("scenario", "why"), rows, class_="stack", numbers=frozenset()), note
+    )
 
 
 def _all(material: Material) -> str:
@@ -259,19 +314,23 @@ def _all(material: Material) -> str:
     for record in material.records:
         plans.setdefault(record["plan"], []).append(record)
     parts = []
-    for plan in sorted(plans):
+    meanings = dict(schema.choices("plan"))
+    for plan in sorted(plans, key=lambda name: (name not in PLANS, name)):
         rows = [
             (
                 _link(material, record["id"]) + "<br>" + tag("span", text(record["title"]), class_="dim"),
                 ruling(record["ruling"]),
                 text(f"{record['seconds']:.1f}"),
             )
-            for record in sorted(plans[plan], key=lambda one: (one["good"], one["id"]))
+            for record in sorted(
+                plans[plan], key=lambda one: (one["good"] or bool(one["listed"]), one["good"], one["id"])
+            )
         ]
         good = sum(record["good"] for record in plans[plan])
-        head = tag("summary", f"{text(plan)} <span>{good} of {len(rows)} passed</span>")
+        told = f"{meanings.get(plan, '')}: {good} of {len(rows)} passed"
+        head = tag("summary", f"{text(plan)} {tag('span', text(told))}")
         body = table(("scenario", "ruling", "s"), rows, numbers=frozenset({2}))
-        shown = {} if good == len(rows) else {"open_": ""}
+        shown = {"open_": ""} if any(not one["good"] and not one["listed"] for one in plans[plan]) else {}
         parts.append(tag("details", head + body, **shown))
     note = (
         "Each leads to its own page: what was asked, the decision with its reasons, the lease, the events, the plots."

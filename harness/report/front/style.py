@@ -12,16 +12,19 @@ STYLE: Final = """
 #cordon[hidden],#cordon-back[hidden]{display:none}
 #cordon *{box-sizing:border-box}
 #cordon main{max-width:1120px;margin:0 auto;padding:24px 20px 64px}
-#cordon h1{font-size:26px;margin:0 0 4px}#cordon h2{font-size:19px;margin:40px 0 10px;padding-top:4px}
+#cordon h1{font-size:26px;font-weight:700;margin:0 0 4px}
+#cordon h2{font-size:19px;font-weight:650;margin:40px 0 10px;padding-top:4px}
+#cordon b,#cordon strong{font-weight:650}#cordon ul{list-style:disc}
 #cordon p{margin:4px 0 10px;max-width:75ch}#cordon .dim{color:var(--dim)}
 #cordon a{color:var(--link);text-decoration:none}#cordon a:hover{text-decoration:underline}
 #cordon .verdict{border:1px solid var(--line);border-left:8px solid var(--good);border-radius:8px;padding:14px 18px;
 background:var(--soft)}#cordon .verdict.red{border-left-color:var(--bad)}
-#cordon .verdict strong{font-size:20px}#cordon .verdict ul{margin:8px 0 0;padding-left:20px}
+#cordon .verdict{margin:10px 0 12px}#cordon .verdict strong{font-size:20px}
+#cordon .verdict ul{margin:8px 0 0;padding-left:20px}
 #cordon .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(165px,1fr));gap:10px;margin:16px 0}
 #cordon .tile{border:1px solid var(--line);border-radius:8px;padding:10px 14px}
 #cordon .tile b{display:block;font-size:24px;line-height:1.25;font-variant-numeric:tabular-nums}
-#cordon .tile.bad b{color:var(--bad)}#cordon .tile.open b{color:var(--open)}
+#cordon .tile.dim b{color:var(--dim)}#cordon .tile.bad b{color:var(--bad)}#cordon .tile.open b{color:var(--open)}
 #cordon .tile span{color:var(--dim);font-size:13px}
 #cordon .scroll{overflow-x:auto;margin:6px 0 12px}
 #cordon table{border-collapse:collapse;width:100%;font-size:14px}
@@ -40,8 +43,10 @@ background:var(--soft)}#cordon .verdict.red{border-left-color:var(--bad)}
 #cordon nav{display:flex;flex-wrap:wrap;gap:6px 16px;margin:14px 0 0;font-size:14px}
 #cordon details{border:1px solid var(--line);border-radius:8px;margin:8px 0;padding:0 14px}
 #cordon summary{cursor:pointer;padding:9px 0;font-weight:600}#cordon summary span{font-weight:400;color:var(--dim)}
-#cordon .picture{overflow:auto;background:#fff;border-radius:6px;max-height:900px}
-#cordon .picture svg{max-width:none}
+#cordon .picture{overflow:auto;background:#fff;border-radius:6px;max-height:760px;margin-bottom:14px}
+#cordon .picture svg{width:100%;min-width:860px;height:auto;display:block}
+#cordon .reds{border:1px solid var(--line);border-left:8px solid var(--bad);border-radius:8px;padding:4px 18px 2px;
+margin:14px 0}#cordon .reds h2{margin:10px 0 4px}
 #cordon .chips{display:flex;flex-wrap:wrap;gap:2px 12px}
 #cordon .chart{width:100%;max-width:640px;height:auto;display:block}
 #cordon .chart text{font-size:11px;fill:var(--dim)}#cordon .chart .axis{stroke:var(--line)}
@@ -54,6 +59,8 @@ padding:7px 14px;font:600 13px system-ui,sans-serif;text-decoration:none;box-sha
 #cordon .bar{width:70px}
 #cordon td:first-child{min-width:150px}#cordon .tiles{grid-template-columns:repeat(2,1fr)}
 #cordon .facts{grid-template-columns:1fr}
-#cordon .facts dd{margin-bottom:6px}}
+#cordon .facts dd{margin-bottom:6px}
+#cordon .stack thead{display:none}#cordon .stack tr{display:block;border-bottom:1px solid var(--line);padding:6px 0}
+#cordon .stack td{display:block;border:0;padding:1px 0;overflow-wrap:anywhere}#cordon .stack td:empty{display:none}}
 @media print{#cordon-back{display:none}}
 """
