@@ -68,7 +68,8 @@ class Scripted:
         if word == "denied":
             outcome = make.denied("rules.capability_not_granted")
         elif word == "evil":
-            evil = b"\\x1b[31mred\\x1b[0m <script>alert('ran')</script> ]]>\\n"
+            evil = b"\\x1b[31mred\\x1b[0m <script>alert('ran')</script> ]]></script><img src=x onerror=alert('ran')>\\n"
+            evil += "\\u202egnp.exe\\u2066 [x](javascript:alert('ran'))\\n".encode() + b"x" * 1000 + b"\\n"
             outcome = make.executed(make.result(exit_code=3, stdout=evil, stderr=evil), weaken=weaken)
         elif word == "kill-me":
             one = make.result(stdout=b"GOT IN") if "seccomp" in request.weaken else sigsys

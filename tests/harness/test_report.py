@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from harness import drills
 from harness.errors import ReportError
 from harness.report import build
 from harness.report.browser import Browser
-from harness.report.check import check
+from harness.report.check import check, pages
 from harness.report.faults import faults
 
 
@@ -36,6 +37,35 @@ def test_a_browser_finds_every_scenario_and_runs_no_guest_script(project: Any, t
     assert check(index, ["An attempt", "Scenario one", "Scenario gone"]).missing == ("Scenario gone",)
     with pytest.raises(ReportError, match="does not count 2 scenarios"):
         check(index, titles[:2])
+
+
+_OPENED = "[data-testid=test-result-step-header],[data-testid=test-result-attachment-header] button"
+"""What unfolds a step or an attachment of Allure's."""
+
+
+@pytest.mark.report
+def test_what_a_guest_printed_is_read_as_it_is(project: Any, tmp_path: Path) -> None:
+    """Markup, escapes and direction marks of a guest's output stand unfolded on its page as text, and it fits."""
+    project.write("a.yaml", project.hello("evil", argv="[evil]"))
+    project.run("--alluredir=results")
+    index = build.generate(project.path / "results", tmp_path / "out")
+    (page,) = pages(index).values()
+    with Browser() as browser:
+        browser.resize(390, 6000)
+        browser.open(f"{index.absolute().as_uri()}#{page}")
+        browser.wait_until(f"document.querySelector('{_OPENED}')")
+        # Steps hold steps, which hold attachments: each is opened once, as it appears.
+        unfold = f"[...document.querySelectorAll('{_OPENED}')].filter(one => !one.opened)"
+        unfold = f"{unfold}.map(one => {{one.opened = true; one.click()}}).length"
+        printed = "onerror=alert('ran')>"
+        browser.wait_until(f"({unfold}, document.body.innerText.split({json.dumps(printed)}).length > 2)", timeout_s=30)
+        text = browser.text()
+        assert "\\x1b[31mred\\x1b[0m <script>alert('ran')</script> ]]></script><img src=x onerror=alert('ran')>" in text
+        assert "\\u202egnp.exe\\u2066 [x](javascript:alert('ran'))" in text
+        assert not {"\u202e", "\u2066", "\x1b"} & set(text)
+        assert browser.evaluate("document.querySelectorAll('img[src=x], a[href^=javascript]').length") == 0
+        assert browser.evaluate("document.documentElement.scrollWidth") <= 390
+        assert (browser.dialogs, browser.errors) == ([], [])
 
 
 @pytest.mark.report

@@ -1,4 +1,8 @@
-"""The front page's style: system fonts, two colour schemes, nothing loaded from anywhere."""
+"""The front page's style: system fonts, two colour schemes, nothing loaded from anywhere.
+
+In narrow windows Allure's own pages spell the names of steps letter by letter, for want of room: there sizes, types and
+durations beside them are left out.
+"""
 
 from __future__ import annotations
 
@@ -62,5 +66,8 @@ padding:7px 14px;font:600 13px system-ui,sans-serif;text-decoration:none;box-sha
 #cordon .facts dd{margin-bottom:6px}
 #cordon .stack thead{display:none}#cordon .stack tr{display:block;border-bottom:1px solid var(--line);padding:6px 0}
 #cordon .stack td{display:block;border:0;padding:1px 0;overflow-wrap:anywhere}#cordon .stack td:empty{display:none}}
+@media (max-width:560px){[data-testid=test-result-step-title]~div{display:none}
+[data-testid=test-result-attachment-header] .paragraphs-text-s{display:none}
+[data-testid=test-result-step-title]{word-break:normal;overflow-wrap:anywhere}}
 @media print{#cordon-back{display:none}}
 """
