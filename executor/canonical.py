@@ -35,7 +35,7 @@ _encode: Final = json.JSONEncoder(
 
 def dumps(value: Any) -> bytes:
     """The canonical bytes of `value`; raises `InvalidInputError` naming the place that cannot be signed."""
-    if _ascii_keys(value, "$", 0):
+    if _ascii_keys(value, None, 0):
         return _encode(value).encode()
     return rfc8785.dumps(value)
 
@@ -53,7 +53,7 @@ def loads(data: bytes, *, where: str = "document") -> Any:
         raise InvalidInputError(f"{where}: byte {error.start} is not UTF-8 ({error.reason})") from None
     try:
         value = _decoder.decode(text)
-        _ascii_keys(value, "$", 0)
+        _ascii_keys(value, None, 0)
     except (ValueError, RecursionError, InvalidInputError) as error:
         raise InvalidInputError(f"{where}: {describe_fault(text, MAX_INT, MAX_DEPTH) or error}") from None
     return value
@@ -64,47 +64,59 @@ def is_canonical(data: bytes, value: Any) -> bool:
     return dumps(value) == data
 
 
-def _ascii_keys(value: Any, path: str, depth: int) -> bool:
+_Place = tuple["_Place | None", str | int]
+"""Where a value stands: the container's place, and the key or index in it; None is the top. Spelled only in errors."""
+
+
+def _ascii_keys(value: Any, place: _Place | None, depth: int) -> bool:
     """Refuse what may not be signed; answers whether every key below is ASCII."""
     if isinstance(value, str):
         if not value.isascii():
-            _check_text(value, path)
-    elif isinstance(value, int):
+            _check_text(value, place)
+        return True
+    if isinstance(value, int):
         if not -MAX_INT <= value <= MAX_INT:
-            raise InvalidInputError(f"{path}: integer of {value.bit_length()} bits is not below 2^53")
-    elif value is not None:
-        return _container(value, path, depth)
-    return True
+            raise InvalidInputError(f"{_spell(place)}: integer of {value.bit_length()} bits is not below 2^53")
+        return True
+    return value is None or _container(value, place, depth)
 
 
-def _container(value: Any, path: str, depth: int) -> bool:
+def _container(value: Any, place: _Place | None, depth: int) -> bool:
     if depth >= MAX_DEPTH:
-        raise InvalidInputError(f"{path}: nested deeper than {MAX_DEPTH} levels")
+        raise InvalidInputError(f"{_spell(place)}: nested deeper than {MAX_DEPTH} levels")
     plain = True
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise InvalidInputError(f"{path}: key {key!r} is not a string")
+                raise InvalidInputError(f"{_spell(place)}: key {key!r} is not a string")
             if not key.isascii():
-                _check_text(key, path)
+                _check_text(key, place)
                 plain = False
-            plain &= _ascii_keys(item, f"{path}.{key}", depth + 1)
+            plain &= _ascii_keys(item, (place, key), depth + 1)
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
-            plain &= _ascii_keys(item, f"{path}[{index}]", depth + 1)
+            plain &= _ascii_keys(item, (place, index), depth + 1)
     elif isinstance(value, float):
-        raise InvalidInputError(f"{path}: {value!r} is a float; signed data holds integers only")
+        raise InvalidInputError(f"{_spell(place)}: {value!r} is a float; signed data holds integers only")
     else:
-        raise InvalidInputError(f"{path}: {type(value).__name__} has no JSON form")
+        raise InvalidInputError(f"{_spell(place)}: {type(value).__name__} has no JSON form")
     return plain
 
 
-def _check_text(text: str, path: str) -> None:
+def _spell(place: _Place | None) -> str:
+    steps: list[str] = []
+    while place is not None:
+        place, step = place
+        steps.append(f".{step}" if isinstance(step, str) else f"[{step}]")
+    return "".join(["$", *reversed(steps)])
+
+
+def _check_text(text: str, place: _Place | None) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise InvalidInputError(
-            f"{path}: lone surrogate U+{ord(text[error.start]):04X} at character {error.start}"
+            f"{_spell(place)}: lone surrogate U+{ord(text[error.start]):04X} at character {error.start}"
         ) from None
 
 

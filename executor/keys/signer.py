@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import nacl.bindings
 from nacl.exceptions import BadSignatureError
-from nacl.signing import SigningKey, VerifyKey
+from nacl.signing import VerifyKey
 
 from executor.errors import InvalidInputError, OutsideError
 from executor.keys.atomic import read_secret
@@ -85,8 +85,7 @@ class SeedSigner:
         """`seed`: the 32 private bytes of RFC 8032."""
         if len(seed) != SEED_BYTES:
             raise InvalidInputError(f"a private key has {SEED_BYTES} bytes")
-        self._key = SigningKey(seed)
-        self.public = bytes(self._key.verify_key)
+        self.public, self._secret = nacl.bindings.crypto_sign_seed_keypair(seed)
         self.kid = key_id(self.public)
 
     @classmethod
@@ -101,7 +100,7 @@ class SeedSigner:
 
     def sign(self, message: bytes) -> bytes:
         """The Ed25519 signature over `message`."""
-        return self._key.sign(message).signature
+        return nacl.bindings.crypto_sign(message, self._secret)[:SIGNATURE_BYTES]
 
     def __repr__(self) -> str:
         return f"<SeedSigner {self.kid}>"

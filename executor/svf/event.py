@@ -6,6 +6,7 @@ the line feed. Writing and checking both work on these bytes directly: no record
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -88,19 +89,28 @@ def draft(  # noqa: PLR0913 - a record has this many fields
     data: Mapping[str, Any],
 ) -> Draft:
     """The record but for seq, ts, prev and hash; raises `InvalidInputError` for what cannot be recorded."""
-    for value in (actor, intent_id, lease_id, task_id, vm_id, engine, policy_digest):
-        if not isinstance(value, str) or len(value) > MAX_ID:
-            raise InvalidInputError(f"{kind}: an id is text of at most {MAX_ID} characters, not {value!r:.80}")
-    encoded = canonical.dumps(data).decode()
+    encoded = canonical.dumps(data if isinstance(data, dict) else dict(data)).decode()
     if len(encoded) > MAX_LINE // 2:
         raise InvalidInputError(f"{kind}: data of {len(encoded)} characters is over {MAX_LINE // 2}")
-    return Draft(
-        before=f'{{"actor":{_quote(actor)},"data":{encoded},"engine":{_quote(engine)}',
-        middle=f',"intent_id":{_quote(intent_id)},"lease_id":{_quote(lease_id)},'
-        f'"policy_digest":{_quote(policy_digest)},"prev":"',
-        task=f'"task_id":{_quote(task_id)}',
-        rest=f'"type":{_quote(kind)},"vm_id":{_quote(vm_id)}}}',
-    )
+    try:
+        return Draft(
+            f'{{"actor":{_name(actor)},"data":{encoded},"engine":{_name(engine)}',
+            f',"intent_id":{_name(intent_id)},"lease_id":{_name(lease_id)},'
+            f'"policy_digest":{_name(policy_digest)},"prev":"',
+            f'"task_id":{_name(task_id)}',
+            f'"type":"{kind}","vm_id":{_name(vm_id)}}}',
+        )
+    except (InvalidInputError, TypeError) as error:  # TypeError: a value that has no hash is no text either
+        raise InvalidInputError(f"{kind}: an id is text of at most {MAX_ID} characters, {error}") from None
+
+
+@functools.lru_cache(maxsize=4096)
+def _name(value: str) -> str:
+    """An id in quotes; kept, because the events of one run hold the same few ids."""
+    if not isinstance(value, str) or len(value) > MAX_ID:
+        raise InvalidInputError(f"not {value!r:.80}")
+    canonical.dumps(value)
+    return _quote(value)
 
 
 class Link(NamedTuple):

@@ -1,9 +1,6 @@
 """The one writer of an audit trail. An event is on the disk before `emit` returns, several before `emit_all` does.
 
-Threads that emit at the same time share one fsync. Each queues its event; the first becomes the leader, chains, writes
-and syncs all that is queued, and hands on to the next one in the queue. The main thread never leads: only there can a
-signal (Ctrl-C) raise in the middle of anything, which would tear the chain or leave the others waiting. A thread of the
-log's own leads in its place, and the interruption is raised once the event is durable.
+Threads that emit at the same time share one fsync (`executor.svf.group`).
 
 What the writer promises:
 
@@ -23,7 +20,6 @@ import fcntl
 import hashlib
 import os
 import secrets
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -32,8 +28,9 @@ from executor.clock import parse_rfc3339, rfc3339
 from executor.errors import AuditError, DamagedAuditError, InvalidInputError, MisuseError
 from executor.keys.atomic import sync_folder
 from executor.svf.catalogue import EventType, event_type
-from executor.svf.event import Draft, Event, draft
+from executor.svf.event import Event, draft
 from executor.svf.files import LogFile, file_of, reserve
+from executor.svf.group import Group, Ticket
 from executor.svf.head import HEAD_NAME, Head, read_head, write_in_place
 from executor.svf.recover import Tail, read_tail
 
@@ -62,38 +59,6 @@ class Emission(NamedTuple):
     data: Mapping[str, Any]
 
 
-class _Ticket:
-    """One event on its way to the disk, and the thread that waits for it."""
-
-    __slots__ = ("done", "draft", "error", "leads", "may_lead", "now_ns", "placed", "turn")
-
-    def __init__(self, made: Draft, now_ns: int) -> None:
-        self.draft = made
-        self.now_ns = now_ns
-        self.turn = threading.Lock()
-        self.turn.acquire()
-        self.may_lead = threading.current_thread() is not threading.main_thread()
-        self.leads = False
-        self.done = False
-        self.error: AuditError | None = None
-        self.placed = (0, "", "", "")
-        """seq, ts, prev and hash, once it has its place."""
-
-    def wait(self) -> None:
-        """Until the event is durable or has failed, or it is this thread's turn to lead.
-
-        An interruption is raised after that; it can only come in the main thread, which does not lead.
-        """
-        interruption: BaseException | None = None
-        while not (self.done or self.leads):
-            try:
-                self.turn.acquire()
-            except BaseException as raised:  # noqa: BLE001 - whatever a signal handler raises; kept, and raised below
-                interruption = raised
-        if interruption is not None:
-            raise interruption
-
-
 class SvfLog:
     """An open audit trail. Made by `open`; closing always releases, and a second close is silent."""
 
@@ -103,11 +68,8 @@ class SvfLog:
         self._clock = clock
         self._signer = signer
         self._file_bytes = file_bytes
-        self._mutex = threading.Lock()
-        self._wake = threading.Condition(self._mutex)
-        self._busy = False
-        self._queue: list[_Ticket] = []
-        self._writer = threading.Thread(target=self._run, name="svf-writer", daemon=True)
+        self._group = Group(self._commit)
+        self._mutex = self._group.lock
         self._closed = False
         self._failed: AuditError | None = None
         self._short = False
@@ -174,34 +136,25 @@ class SvfLog:
 
         All of them are durable when this returns. Raises as `emit`; then none of them counts as recorded.
         """
-        tickets = []
+        if not emissions:
+            return []
+        drafts, begins = [], False
         for kind, actor, ids, data in emissions:
             _check(event_type(kind), actor, ids, data)
-            tickets.append(_Ticket(draft(kind, actor, data=dict(data), **ids), self._clock.now_ns()))
-        first = tickets[0]
-        for ticket in tickets[1:]:
-            ticket.may_lead = False  # they are queued at once, so whoever takes the first takes all
+            drafts.append(draft(kind, actor, data=data, **ids))
+            begins |= kind in NEW_WORK
+        ticket = Ticket(drafts, self._clock.now_ns())
         with self._mutex:
             self._check_open()
-            if any(emission.kind in NEW_WORK for emission in emissions):
+            if begins:
                 self._check_room()
-            self._queue += tickets
-            if not self._busy:
-                self._busy = first.leads = first.may_lead
-                if not first.leads:
-                    self._wake.notify()
-        first.wait()
-        if first.leads:
-            self._lead(first)
-        for ticket in tickets[1:]:
-            ticket.wait()
-        if first.error is not None:
-            raise AuditError(str(first.error)) from first.error
+            self._group.queue(ticket)
+        self._group.finish(ticket)
+        if ticket.error is not None:
+            raise AuditError(str(ticket.error)) from ticket.error
         return [
-            Event(seq=seq, ts=ts, type=kind, actor=actor, data=dict(data), prev=prev, hash=digest, **ids)
-            for (kind, actor, ids, data), (seq, ts, prev, digest) in zip(
-                emissions, (ticket.placed for ticket in tickets), strict=True
-            )
+            Event(seq, ts, kind, actor, data=dict(data), prev=prev, hash=digest, **ids)
+            for (kind, actor, ids, data), (seq, ts, prev, digest) in zip(emissions, ticket.placed, strict=True)
         ]
 
     def ensure_room(self) -> None:
@@ -216,7 +169,7 @@ class SvfLog:
             return {
                 **self._counts,
                 "seq": self._seq,
-                "waiting": len(self._queue),
+                "waiting": self._group.waiting,
                 "short_of_space": self._short,
                 "failed": self._failed is not None,
             }
@@ -227,9 +180,8 @@ class SvfLog:
             if self._closed:
                 return
             self._closed = True
-            self._wake.notify()
         try:
-            self._writer.join()
+            self._group.close()
             if self._failed is None:
                 os.ftruncate(self._fd, self._size)  # gives back what was reserved beyond the end
                 os.fsync(self._fd)
@@ -266,61 +218,32 @@ class SvfLog:
 
     # --- one leader at a time ------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        """The log's own thread: leads when nobody else may, until the log is closed and nothing is queued."""
-        while True:
-            with self._mutex:
-                while self._busy or not self._queue:
-                    if self._closed and not self._busy:
-                        return
-                    self._wake.wait()
-                self._busy = True
-            self._lead(None)
+    def _commit(self, tickets: Sequence[Ticket]) -> AuditError | None:
+        """Chain, write, sync, sign; why it failed, or None. After a failure nothing is written any more."""
+        if self._failed is None:
+            try:
+                lines = self._place(tickets)
+                first = self._head.first or tickets[0].placed[0][3]
+                self._write(lines, Head("head", self._head.log_id, first, self._seq, self._hash))
+            except OSError as failure:
+                self._failed = AuditError(f"the audit trail cannot be written: {failure.strerror}")
+            except Exception as failure:  # noqa: BLE001 - nobody may wait for ever: what is left undone is an error for all
+                self._failed = AuditError(f"the audit trail cannot be written: {failure}")
+        return self._failed
 
-    def _lead(self, own: _Ticket | None) -> None:
-        """Commit all that is queued, wake those who wait for it, hand on."""
-        with self._mutex:
-            tickets, self._queue = self._queue, []
-        error = self._commit(tickets)
-        with self._mutex:
-            if error is not None:
-                self._failed = self._failed or error
-            following = next((ticket for ticket in self._queue if ticket.may_lead), None)
-            if following is None:
-                self._busy = False
-                if self._queue or self._closed:
-                    self._wake.notify()
-        # The next leader wakes last: what the others record meanwhile shares its fsync.
+    def _place(self, tickets: Sequence[Ticket]) -> list[str]:
+        """Give the tickets' records their places in the chain; their lines."""
+        seq, prev, lines = self._seq, self._hash, []
         for ticket in tickets:
-            ticket.error = error
-            ticket.done = True
-            if ticket is not own:
-                ticket.turn.release()
-        if following is not None:
-            following.leads = True
-            following.turn.release()
-
-    def _commit(self, tickets: list[_Ticket]) -> AuditError | None:
-        """Chain, write, sync, sign; why it failed, or None."""
-        if self._failed is not None:
-            return self._failed
-        try:
-            lines = [self._place(ticket) for ticket in tickets]
-            head = Head("head", self._head.log_id, self._head.first or tickets[0].placed[3], self._seq, self._hash)
-            self._write("\n".join([*lines, ""]).encode(), head, len(lines))
-        except OSError as failure:
-            return AuditError(f"the audit trail cannot be written: {failure.strerror}")
-        except Exception as failure:  # noqa: BLE001 - nobody may wait for ever: what is left undone is an error for all
-            return AuditError(f"the audit trail cannot be written: {failure}")
-        return None
-
-    def _place(self, ticket: _Ticket) -> str:
-        """Give a ticket its place in the chain; its line."""
-        seq, prev, ts = self._seq + 1, self._hash, self._moment(ticket.now_ns)
-        digest, line = ticket.draft.place(seq, ts, prev)
-        self._seq, self._hash = seq, digest
-        ticket.placed = (seq, ts, prev, digest)
-        return line
+            ts = self._moment(ticket.now_ns)
+            for made in ticket.drafts:
+                seq += 1
+                digest, line = made.place(seq, ts, prev)
+                ticket.placed.append((seq, ts, prev, digest))
+                lines.append(line)
+                prev = digest
+        self._seq, self._hash = seq, prev
+        return lines
 
     def _moment(self, now_ns: int) -> str:
         """When it was emitted, and never before the last record."""
@@ -332,10 +255,11 @@ class SvfLog:
             self._ts = f"{self._stem}{now_ns % _SECOND // 1000:06d}Z"
         return self._ts
 
-    def _write(self, block: bytes, head: Head, count: int) -> None:
+    def _write(self, lines: list[str], head: Head) -> None:
+        block = "\n".join([*lines, ""]).encode()
         with self._mutex:  # against _check_room, which takes room too
             if self._size and self._size + len(block) > self._file_bytes:
-                self._rotate(head.seq - count)
+                self._rotate(head.seq - len(lines))
             self._make_room(len(block))
         view = memoryview(block)
         try:
@@ -352,10 +276,10 @@ class SvfLog:
         write_in_place(self._head_fd, signed)
         self._head = signed
         counts = self._counts
-        counts["events"] += count
+        counts["events"] += len(lines)
         counts["commits"] += 1
         counts["bytes"] += len(block)
-        counts["largest_commit"] = max(counts["largest_commit"], count)
+        counts["largest_commit"] = max(counts["largest_commit"], len(lines))
 
     def _make_room(self, length: int) -> None:
         """Keep `RESERVE` bytes taken beyond what is about to be written."""
@@ -402,7 +326,7 @@ class SvfLog:
             raise AuditError(f"the audit trail is damaged ({damage.kind} at {damage.seq}): {damage}") from damage
         self._open_head(head)
         self._open_file(tail)
-        self._writer.start()
+        self._group.start()
         if tail.cut or tail.unsigned:
             self._adopt(tail)
 
@@ -447,11 +371,8 @@ class SvfLog:
         )
 
     def _release(self) -> None:
-        with self._mutex:
-            self._closed = True
-            self._wake.notify()
-        if self._writer.is_alive():
-            self._writer.join()
+        self._closed = True
+        self._group.close()
         for descriptor in (self._fd, self._head_fd, self._lock_fd):
             if descriptor >= 0:
                 os.close(descriptor)

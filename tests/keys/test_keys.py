@@ -166,7 +166,7 @@ def test_public_keys_have_one_spelling(text: str) -> None:
 
 def test_private_keys_are_private(tmp_path: Path, store: KeyStore) -> None:
     """Folders are 0700, private files 0600, and the trust file holds no private key."""
-    seed = bytes(store.issuer()._key).hex()  # type: ignore[attr-defined]
+    seed = bytes(store.issuer()._secret[:32]).hex()  # type: ignore[attr-defined]
     for path in (tmp_path / "keys").rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), path
@@ -178,7 +178,7 @@ def test_private_keys_are_private(tmp_path: Path, store: KeyStore) -> None:
 def test_signers_never_show_their_key(store: KeyStore, caplog: pytest.LogCaptureFixture) -> None:
     """Neither repr, str, logs, errors, copies nor pickles give a private key away."""
     signer = store.issuer()
-    seed = bytes(signer._key)  # type: ignore[attr-defined]
+    seed = bytes(signer._secret[:32])  # type: ignore[attr-defined]
     with caplog.at_level(logging.DEBUG):
         logging.getLogger("test").info("%s %r", signer, [signer])
     for shown in (repr(signer), str(signer), f"{[signer]}", caplog.text):

@@ -82,6 +82,9 @@ def test_events_come_back_as_emitted(tmp_path: Path) -> None:
         ("policy_event.LOADED", {"data": {"x": "\udcff"}}, "lone surrogate"),
         ("policy_event.LOADED", {"data": {"x": "x" * 70_000}}, "is over 65536"),
         ("vm_event.READY", {"vm_id": "v" * 201}, "at most 200 characters"),
+        ("vm_event.READY", {"vm_id": ["v"]}, "an id is text"),
+        ("vm_event.READY", {"vm_id": "\udcff"}, "lone surrogate"),
+        ("vm_event.READY", {"vm_id": "v", "actor": "cp20", "engine": 7}, "an id is text"),
         ("vm_event.READY", {"vm_id": "v", "actor": "cbo"}, "vm_event.READY is recorded by cp20, not by 'cbo'"),
     ],
 )
@@ -93,7 +96,7 @@ def test_what_does_not_fit_the_catalogue_is_refused(
     with SvfLog.open(tmp_path, ManualClock(), SIGNER) as log:
         with pytest.raises(MisuseError, match=message):
             log.emit(kind, **{"actor": usual, **fields})  # type: ignore[arg-type]
-        assert log.statistics()["seq"] == 0
+        assert (log.statistics()["seq"], log.statistics()["failed"]) == (0, False)
     assert list(read(tmp_path)) == []
 
 
