@@ -22,6 +22,7 @@ from executor.sim.process import (
     OpenFile,
     Pipe,
     Process,
+    UnmodelledError,
     WaitError,
 )
 
@@ -36,7 +37,7 @@ _memfd: Final = FileSystem("memfd")
 
 def facts(place: Place | None, node: Node) -> list[Any]:
     """A node as stat tells it."""
-    size = len(node.data) if node.kind == stat.S_IFREG else len(node.target) if node.kind == stat.S_IFLNK else 4096
+    size = node.length if node.kind == stat.S_IFREG else len(node.target) if node.kind == stat.S_IFLNK else 4096
     if node.kind in {stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK} or node.read:
         size = 0
     system = place.mount.system if place else node.system
@@ -340,6 +341,36 @@ def rename(k: Kernel, p: Process, old: str, new: str, old_folder: int | None, ne
     target.dentry.node.children[leaf] = there.dentry
 
 
+@raw("renameat2")
+def renameat2(k: Kernel, p: Process, a: list[Any]) -> None:
+    """rename by number; with RENAME_EXCHANGE (2) two names are swapped in one step."""
+    old_folder, new_folder = (None if one & 0xFFFFFFFF == 0xFFFFFF9C else one for one in (a[0], a[2]))
+    if a[4] == 0:
+        rename(k, p, a[1].text, a[3].text, old_folder, new_folder)
+        return
+    if a[4] != 2:
+        raise UnmodelledError(f"renameat2 with flags {a[4]}")
+    (source, name), (target, leaf) = p.find_parent(a[1].text, old_folder), p.find_parent(a[3].text, new_folder)
+    if source.mount is not target.mount:
+        raise error(errno.EXDEV)
+    if source.mount.read_only:
+        raise error(errno.EROFS)
+    one, two = _step(p, source, name), _step(p, target, leaf)
+    if one is None or two is None:
+        raise error(errno.ENOENT)
+    for where, there, other in ((source, one, two), (target, two, one)):
+        p.check_search(where)
+        p.check_landlock(where, REMOVE_DIR if there.dentry.node.is_dir else REMOVE_FILE)
+        p.check_landlock(where, MAKE[other.dentry.node.kind])
+        if source.dentry.node is not target.dentry.node:
+            p.check_landlock(where, REFER)
+        if not p.permits(where.dentry.node, WRITE | 1):
+            raise error(errno.EACCES)
+        if there.dentry.node.flags & 0x30:
+            raise error(errno.EPERM)
+    one.dentry.node, two.dentry.node = two.dentry.node, one.dentry.node
+
+
 def _replace(over: Node, node: Node) -> None:
     if over.is_dir and not node.is_dir:
         raise error(errno.EISDIR)
@@ -533,7 +564,7 @@ def fallocate(k: Kernel, p: Process, number: int, offset: int, length: int) -> N
     if not opened.writable:
         raise error(errno.EBADF)
     _within(k, p, offset + length)
-    opened.node.resize(max(len(opened.node.data), offset + length))
+    opened.node.resize(max(opened.node.length, offset + length))
 
 
 @call("close", "close")
@@ -580,7 +611,7 @@ def content_of(k: Kernel, p: Process, opened: OpenFile, offset: int, size: int) 
         if opened.extra is None:
             opened.extra = node.read(p)
         return bytes(opened.extra[offset : offset + size])
-    return bytes(node.data[offset : offset + size])
+    return node.slice(offset, size)
 
 
 @call("pread", "pread64")
@@ -613,7 +644,7 @@ def write(k: Kernel, p: Process, number: int, data: bytes) -> int:
         node.write(p, data)
         return len(data)
     if opened.flags & os.O_APPEND:
-        opened.offset = len(node.data)
+        opened.offset = node.length
     count = store(k, p, node, opened.offset, data)
     opened.offset += count
     return count
@@ -628,7 +659,7 @@ def store(k: Kernel, p: Process, node: Node, offset: int, data: bytes) -> int:
             raise error(errno.EFBIG)
         data = data[: limit - offset]
     end = offset + len(data)
-    if end > len(node.data):
+    if end > node.length:
         try:
             node.resize(end)
         except OSError:
@@ -637,8 +668,8 @@ def store(k: Kernel, p: Process, node: Node, offset: int, data: bytes) -> int:
                 raise
             data = data[:room]
             end = offset + len(data)
-            node.resize(max(end, len(node.data)))
-    node.data[offset:end] = data
+            node.resize(max(end, node.length))
+    node.put(offset, data)
     node.times[1] = k.clock.now_ns()
     if node.system.kind == "tmpfs":
         k.use_memory(p, p.memory)
@@ -670,7 +701,7 @@ def lseek(k: Kernel, p: Process, number: int, offset: int, whence: int) -> int:
     opened = p.file(number)
     if opened.kind != "file":
         raise error(errno.ESPIPE)
-    base = {0: 0, 1: opened.offset, 2: len(opened.node.data)}.get(whence)
+    base = {0: 0, 1: opened.offset, 2: opened.node.length}.get(whence)
     if base is None or base + offset < 0:
         raise error(errno.EINVAL)
     opened.offset = base + offset

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from executor.sim.calls import Memory, Raw, call, raw
 from executor.sim.calls_processes import may_look
-from executor.sim.mounts import Place
+from executor.sim.mounts import NOEXEC, Place
 from executor.sim.nodes import error
 from executor.sim.process import OpenFile, Process, UnmodelledError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from executor.sim.kernel import Kernel
 
 MEMLOCK: Final = 8
+MSGQUEUE: Final = 12
 NAMESPACES: Final = {
     0x20000: "mnt", 0x2000000: "cgroup", 0x4000000: "uts", 0x8000000: "ipc", 0x10000000: "user", 0x20000000: "pid",
     0x40000000: "net", 0x80: "time",
@@ -121,6 +122,18 @@ def keyctl(k: Kernel, p: Process, a: list[Any]) -> int:
     if a[0] != 1:
         raise UnmodelledError(f"keyctl {a[0]}")
     return 1000
+
+
+@raw("mq_open")
+def mq_open(k: Kernel, p: Process, a: list[Any]) -> int:
+    """A message queue: its memory counts against RLIMIT_MSGQUEUE."""
+    room = 0
+    if isinstance(a[3], Memory):
+        count, size = (int.from_bytes(a[3].data[at : at + 8], "little") for at in (8, 16))
+        room = count * (size + 8)
+    if room > p.limit(MSGQUEUE):
+        raise error(errno.EMFILE)
+    return p.install(k.world.anonymous("mqueue"))
 
 
 @raw("add_key")
@@ -402,6 +415,19 @@ def mapped(k: Kernel, p: Process, _size: int) -> None:
     """The same, by the library."""
 
 
+@call("mapped_file", "mmap", lambda _number, size, protection, flags, _offset: (0, size, protection, flags))
+def mapped_file(k: Kernel, p: Process, number: int, size: int, protection: int, flags: int, offset: int) -> bytes:
+    """A file mapped: what is in it then. Code is not mapped from a mount that executes nothing."""
+    opened = p.file(number)
+    if opened.kind != "file" or opened.node.kind != stat.S_IFREG:
+        raise error(errno.ENODEV)
+    if not opened.readable or (flags & 1 and protection & 2 and not opened.writable):
+        raise error(errno.EACCES)
+    if protection & 4 and opened.place is not None and opened.place.mount.flags & NOEXEC:
+        raise error(errno.EPERM)
+    return opened.node.slice(offset, size)
+
+
 @raw("mlock", "mlock2", "mlockall")
 def mlock(k: Kernel, p: Process, a: list[Any]) -> None:
     """Locked memory has a limit."""
@@ -495,7 +521,7 @@ def ioctl(k: Kernel, p: Process, number: int, request: int, argument: Any) -> li
     opened = p.file(number)
     data = argument if isinstance(argument, bytes) else b""
     if request in {0x80086601, 0x40086602, 0x801C581F, 0x401C5820}:
-        return [0, _file_control(p, opened, request, data)]
+        return [0, _file_control(p, opened, request, data)[: len(data)]]
     if request in {0x5412, 0x541C}:  # TIOCSTI, TIOCLINUX
         if opened.node.special != "tty":
             raise error(errno.ENOTTY)

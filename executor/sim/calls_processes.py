@@ -14,6 +14,7 @@ from executor.sim.nodes import error
 from executor.sim.process import (
     EVERY,
     EXECUTE,
+    READ,
     SEARCH,
     Credentials,
     Process,
@@ -28,6 +29,9 @@ ELF: Final = b"\x7fELFcordon-sim:"
 """In front of a program's name: what the image's programs consist of here, so that a copy is the same program."""
 SHEBANGS: Final = 5
 NOFILE: Final = 7
+SIGPENDING: Final = 11
+REAL_TIME: Final = 32
+"""The first signal that is queued as often as it is sent."""
 
 
 @call("fork", "clone", lambda *_: (17,))
@@ -67,6 +71,31 @@ def _execute(k: Kernel, p: Process, place: Place, path: str, argv: list[str], en
     for number in [one for one, (_, close) in p.files.items() if close]:
         p.drop(number)
     k.start_puppet(p, program)
+    raise EndedError
+
+
+@call("load")
+def load(k: Kernel, p: Process, path: str, argv: list[str]) -> None:
+    """What the loader does with a program it is told: open, read, map as code, and be it from then on."""
+    from executor.sim.kernel import EndedError  # noqa: PLC0415 - the kernel imports the calls
+
+    for name, arguments in (("openat", (0, 0, 0)), ("mmap", (0, 4096, 5, 2))):
+        k.pass_filter(p, name, arguments)
+    place = p.find(path)
+    node = place.dentry.node
+    if node.kind != stat.S_IFREG:
+        raise error(errno.EACCES)
+    p.check(place, READ)
+    if place.mount.flags & NOEXEC:
+        raise error(errno.EPERM)
+    head = bytes(node.data[:256])
+    if not head.startswith(ELF):
+        raise UnmodelledError("the loader on what is no program of the image")
+    name = bytes(node.data[len(ELF) :]).decode()
+    if name not in MODELLED:
+        raise UnmodelledError(f"the program {name}")
+    p.argv = tuple(argv)
+    k.start_puppet(p, name)
     raise EndedError
 
 
@@ -213,6 +242,70 @@ def killpg(k: Kernel, p: Process, group: int, number: int) -> None:
     _send(k, p, k.spread(number, group=group or p.group), number)
 
 
+@raw("tgkill")
+def tgkill(k: Kernel, p: Process, a: list[Any]) -> None:
+    """A signal to one thread: processes of one thread here."""
+    _send(k, p, [one for one in k.processes.values() if one.pid == a[0] == a[1]], a[2])
+
+
+@raw("tkill")
+def tkill(k: Kernel, p: Process, a: list[Any]) -> None:
+    """The same without its group."""
+    _send(k, p, [one for one in k.processes.values() if one.pid == a[0]], a[1])
+
+
+@raw("rt_sigqueueinfo")
+def rt_sigqueueinfo(k: Kernel, p: Process, a: list[Any]) -> None:
+    """A signal with a payload: queued ones count against RLIMIT_SIGPENDING."""
+    targets = [one for one in k.processes.values() if one.pid == a[0]]
+    code = int.from_bytes(a[2].data[8:12], "little", signed=True) if isinstance(a[2], Memory) else 0
+    if code >= 0 and targets and targets[0] is not p:
+        raise error(errno.EPERM)
+    if targets and a[1] >= REAL_TIME and len(targets[0].queued) >= p.limit(SIGPENDING):
+        raise error(errno.EAGAIN)
+    _send(k, p, targets, a[1])
+
+
+@call("sigmask", "rt_sigprocmask")
+def sigmask(k: Kernel, p: Process, how: int, numbers: list[int]) -> list[int]:
+    """Block, unblock or set; what it was."""
+    before = sorted(p.masked)
+    wanted = set(numbers) - {9, 19}
+    p.masked = p.masked | wanted if how == 0 else p.masked - wanted if how == 1 else wanted
+    freed = [one for one in p.queued if one not in p.masked]
+    p.queued = [one for one in p.queued if one in p.masked]
+    for number in freed:
+        k.signal(p, number)
+    if not p.alive:
+        from executor.sim.kernel import EndedError  # noqa: PLC0415 - the kernel imports the calls
+
+        raise EndedError
+    return before
+
+
+@call("sigtimedwait", "rt_sigtimedwait")
+def sigtimedwait(k: Kernel, p: Process, numbers: list[int], wait_ns: float) -> int:
+    """The next of some masked signals."""
+    for number in p.queued:
+        if number in numbers:
+            p.queued.remove(number)
+            p.wake_ns = 0
+            return number
+    now = k.clock.monotonic_ns()
+    if wait_ns >= 0:
+        p.wake_ns = p.wake_ns or now + round(wait_ns)
+        if now >= p.wake_ns:
+            p.wake_ns = 0
+            raise error(errno.EAGAIN)
+    raise WaitError(p.wake_ns or None)
+
+
+@call("sigpending", "rt_sigpending")
+def sigpending(k: Kernel, p: Process) -> list[int]:
+    """Masked ones that have come."""
+    return sorted(set(p.queued))
+
+
 @raw("kill")
 def raw_kill(k: Kernel, p: Process, a: list[Any]) -> None:
     """kill by number."""
@@ -228,6 +321,18 @@ def pidfd_open(k: Kernel, p: Process, pid: int, *_flags: int) -> int:
     opened = k.world.anonymous("pidfd")
     opened.extra = found
     return p.install(opened)
+
+
+@raw("pidfd_open")
+def raw_pidfd_open(k: Kernel, p: Process, a: list[Any]) -> int:
+    """pidfd_open by number."""
+    return pidfd_open(k, p, a[0])
+
+
+@raw("pidfd_send_signal")
+def raw_pidfd_send_signal(k: Kernel, p: Process, a: list[Any]) -> None:
+    """pidfd_send_signal by number."""
+    pidfd_send_signal(k, p, a[0], a[1])
 
 
 @call("pidfd_send_signal", "pidfd_send_signal")
@@ -492,11 +597,28 @@ def prctl(k: Kernel, p: Process, a: list[Any]) -> int:
         p.dumpable = bool(a[1])
     elif option == 3:
         return int(p.dumpable)
+    elif option == 22:
+        _own_filter(k, p, a)
     elif option == 1:
         p.death_signal = a[1]
     elif option not in {15, 36, 0x59616D61}:
         raise UnmodelledError(f"prctl {option}")
     return 0
+
+
+ALLOW_ALL: Final = bytes.fromhex("06000000 0000ff7f")
+"""The program of a seccomp filter that allows everything: one instruction, return SECCOMP_RET_ALLOW."""
+
+
+def _own_filter(k: Kernel, p: Process, a: list[Any]) -> None:
+    """PR_SET_SECCOMP: whoever gains nothing by it may add a filter. Only one that changes nothing is modelled."""
+    if a[1] != 2 or not isinstance(a[2], Memory):
+        raise UnmodelledError("seccomp's strict mode")
+    if not p.credentials.no_new_privs:
+        p.need("SYS_ADMIN", errno.EACCES)
+    count, where = int.from_bytes(a[2].data[:2], "little"), int.from_bytes(a[2].data[8:16], "little")
+    if count != 1 or k.memory(p, where, len(ALLOW_ALL)) != ALLOW_ALL:
+        raise UnmodelledError("a seccomp filter of the task's own")
 
 
 def _ambient(p: Process, a: list[Any]) -> int:
@@ -574,7 +696,16 @@ def setpriority(k: Kernel, p: Process, _which: int, who: int, value: int) -> Non
     found = _named(k, p, who)
     if value < found.nice:
         p.need("SYS_NICE", errno.EACCES)
+    them = found.credentials
+    if p.credentials.uid[1] not in {them.uid[0], them.uid[1]}:
+        p.need("SYS_NICE")
     found.nice = max(-20, min(19, value))
+
+
+@raw("setpriority")
+def raw_setpriority(k: Kernel, p: Process, a: list[Any]) -> None:
+    """setpriority by number."""
+    setpriority(k, p, a[0], a[1], a[2] - (1 << 64) if a[2] >= 1 << 63 else a[2])
 
 
 @call("nice", "setpriority")
@@ -589,9 +720,10 @@ def nice(k: Kernel, p: Process, step: int) -> int:
 @call("sched_setscheduler", "sched_setscheduler")
 def sched_setscheduler(k: Kernel, p: Process, pid: int, policy: int, priority: int) -> None:
     """Real time is for CAP_SYS_NICE."""
-    _named(k, p, pid)
+    found = _named(k, p, pid)
     if policy & 7 in {1, 2, 6}:
         p.need("SYS_NICE")
+    found.policy = policy & 7
 
 
 @raw("sched_setattr")
@@ -603,8 +735,8 @@ def sched_setattr(k: Kernel, p: Process, a: list[Any]) -> None:
 
 @call("sched_getscheduler", "sched_getscheduler")
 def sched_getscheduler(k: Kernel, p: Process, pid: int) -> int:
-    """The ordinary policy."""
-    return 0
+    """What was set."""
+    return _named(k, p, pid).policy
 
 
 @call("sched_get_priority_max", "sched_get_priority_max")
@@ -690,9 +822,11 @@ def prlimit(k: Kernel, p: Process, pid: int, kind: int, values: list[int] | None
 
 
 @raw("prlimit64")
-def raw_prlimit(k: Kernel, p: Process, a: list[Any]) -> None:
+def raw_prlimit(k: Kernel, p: Process, a: list[Any]) -> Raw:
     """prlimit by number."""
-    prlimit(k, p, a[0], a[1], _two(a[2].data) if isinstance(a[2], Memory) else None)
+    before = prlimit(k, p, a[0], a[1], _two(a[2].data) if isinstance(a[2], Memory) else None)
+    data = b"".join((one & (1 << 64) - 1).to_bytes(8, "little") for one in before)
+    return Raw(0, ((a[3].address, data),) if isinstance(a[3], Memory) and a[3].address else ())
 
 
 @raw("clone", "fork", "vfork")

@@ -60,6 +60,8 @@ RLIMITS: Final = {
     "RLIMIT_NOFILE": 7, "RLIMIT_MEMLOCK": 8, "RLIMIT_AS": 9, "RLIMIT_SIGPENDING": 11, "RLIMIT_MSGQUEUE": 12,
     "RLIMIT_NICE": 13, "RLIMIT_RTPRIO": 14,
 }  # fmt: skip
+STATUS_HANDLE: Final = 4
+"""Where the launcher tells the agent the command's wait status (fixtures/gold_image/launch.c)."""
 NOFILE_WITHOUT: Final = (1024, 524288)
 """RLIMIT_NOFILE where nobody set one."""
 COLLECT_BYTES: Final = 8 * MIB
@@ -99,6 +101,8 @@ class Guest:
         self.guard: IOGuard | None = IOGuard(clock.monotonic_ns())
         self.workspace: Workspace | None = None
         self._agent: Final = self._guest_process(60, "python3")
+        self._agent.argv = ("python3", "/agent/main.py")
+        self.kernel.agent = self._agent
         self._terms: sandbox_plan.Terms | None = None
         self._lease: Lease | None = None
         self.task: Task | None = None
@@ -112,6 +116,7 @@ class Guest:
         made = Process(pid, None, root_credentials(), table, root, root, program=name, argv=(name,))
         made.environment = {"HOME": "/", "TERM": "linux"}
         made.dumpable = uid == 0
+        made.group = made.session = 0 if name == "kthreadd" else pid
         return made
 
     # Prepare --------------------------------------------------------------------------------------------------------
@@ -169,7 +174,7 @@ class Guest:
             seccomp=_json("seccomp.json"),
         )  # fmt: skip
         own = "pid" in {entry["type"] for entry in config["linux"]["namespaces"]}
-        self.kernel.processes.clear()
+        self.kernel.begin()
         if not own:
             for pid, name in ((1, "init"), (2, "kthreadd")):
                 self.kernel.processes[pid] = self._guest_process(pid, name)
@@ -177,7 +182,7 @@ class Guest:
         table = self.world.sandbox(config, self.kernel.processes.values)
         launcher = self._launcher(config, table, 1 if own else 101)
         self.kernel.processes[launcher.pid] = launcher
-        self.kernel.next_pid = iter(range(launcher.pid + 1, 1 << 22))
+        self.kernel.next_pid = (pid for pid in range(launcher.pid + 1, 1 << 22) if pid not in self.kernel.processes)
         limits = config["linux"].get("resources", {})
         self.kernel.pids_limit = terms.limits.pids + 1 if terms.has("cgroup") else 0
         self.kernel.memory_limit = limits.get("memory", {}).get("limit", 0)
@@ -198,6 +203,9 @@ class Guest:
         made.namespaces = Namespaces(**dict.fromkeys(kinds, 1))
         made.dumpable, made.confined, made.cgroup = False, True, "/cordon/t1001"
         made.environment = {"PATH": "/usr/bin:/bin"}
+        status = OpenFile(None, Node(self.world.pipes, stat.S_IFIFO | 0o600), os.O_WRONLY, 0, None, "pipe", 1)
+        status.extra = status.node.pipe = Pipe(readers=1, writers=1)
+        made.files[STATUS_HANDLE] = (status, True)
         return made
 
     # Files in and out -----------------------------------------------------------------------------------------------
@@ -360,7 +368,7 @@ class Guest:
 
     def _taken_over(self, task_id: str, argv: Sequence[bytes]) -> int:
         """A command as the guest's root, outside every sandbox (executor/guest/compromised.py)."""
-        self.kernel.processes.clear()
+        self.kernel.begin()
         for pid, name in ((1, "init"), (2, "kthreadd")):
             self.kernel.processes[pid] = self._guest_process(pid, name)
         self.kernel.processes[60] = self._agent
@@ -385,9 +393,9 @@ class Guest:
             outside = self.clock.outside_ns()
             if outside is not None and now >= outside:
                 self.lost.wait(OUTSIDE_S)
-            if self.lost.is_set():
+            if self.lost.is_set() or self.kernel.agent_lost:
                 self.close()
-                raise GuestLostError("the machine was destroyed")
+                raise GuestLostError("the machine was destroyed" if self.lost.is_set() else "the agent is gone")
             wait = 0
             if self.outbound:
                 first = self.outbound[0]
@@ -490,7 +498,7 @@ class Guest:
         status = task.main.status if task.main is not None else None
         if self.kernel.oom_kills:
             status = None
-        self.kernel.finish()
+        self.kernel.finish(all_of_them=False)
         self._drain(task, whole=True)
         ending = judge(
             Facts(

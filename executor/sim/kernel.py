@@ -33,7 +33,11 @@ SLOWDOWN: Final = 20
 MARK: Final = "CORDON-UNMODELLED"
 """In front of what the model has no answer to, in the output of the process that asked."""
 SIGKILL: Final = int(signal.SIGKILL)
+SIGSTOP: Final = int(signal.SIGSTOP)
+SIGCONT: Final = int(signal.SIGCONT)
 SIGSYS: Final = int(signal.SIGSYS)
+PYTHON_IGNORES: Final = frozenset({int(signal.SIGPIPE), int(signal.SIGXFSZ)})
+"""What Python ignores when it begins."""
 X32: Final = 0x40000000
 OWN_BYTES: Final = 3 * 1024 * 1024
 """Memory of its own that a Python process of the image has when it begins."""
@@ -68,7 +72,12 @@ class Kernel:
         self.next_pid: Iterator[int] = itertools.count(2)
         self._ready: deque[tuple[Process, Any]] = deque()
         self._blocked: dict[Process, tuple[Sequence[Any], int | None]] = {}
+        self.agent: Process | None = None
+        self.agent_lost = False
+        """Whether the guest's agent was ended or stopped: nobody speaks for the machine any more."""
         self._interrupted: dict[Process, list[tuple[Sequence[Any], bool]]] = {}
+        self._parked: dict[Process, Any] = {}
+        """Stopped processes that would have gone on, with what they are to be told."""
 
     # Running --------------------------------------------------------------------------------------------------------
 
@@ -84,6 +93,8 @@ class Kernel:
         order = {"program": program, "argv": list(process.argv), "env": list(process.environment.items())}
         process.puppet = self.zygote.spawn(order)
         process.program = program
+        if program.startswith("python"):
+            process.ignored |= PYTHON_IGNORES
         self._ready.append((process, None))
 
     def ready(self, process: Process, reply: Any) -> None:
@@ -106,6 +117,9 @@ class Kernel:
         process, reply = self._ready.popleft()
         puppet = process.puppet
         if not process.alive or puppet is None:
+            return
+        if process.stopped:
+            self._parked[process] = reply
             return
         if reply is not None:
             puppet.send(reply)
@@ -310,6 +324,7 @@ class Kernel:
         )  # fmt: skip
         made.limits, made.filter, made.landlock = dict(process.limits), process.filter, process.landlock
         made.namespaces, made.caught, made.ignored = process.namespaces, set(process.caught), set(process.ignored)
+        made.masked, made.moved = set(process.masked), process.moved
         made.confined, made.nice, made.oom_score = process.confined, process.nice, process.oom_score
         made.dumpable, made.cgroup, made.personality = process.dumpable, process.cgroup, process.personality
         for number, (opened, close) in process.files.items():
@@ -345,8 +360,8 @@ class Kernel:
         return self.world.random(size)
 
     def counted(self) -> int:
-        """Processes that count for the group's limit."""
-        return sum(1 for one in self.processes.values() if one.alive and one.confined)
+        """Processes that count for the group's limit: the dead who are not buried too."""
+        return sum(1 for one in self.processes.values() if one.confined)
 
     def give_up(self, process: Process, what: str) -> None:
         """The model has no answer: say so in the process's output, and end it."""
@@ -361,11 +376,24 @@ class Kernel:
         self.end(process, SIGKILL)
 
     def signal(self, process: Process, number: int) -> None:
-        """Deliver a signal."""
+        """Deliver a signal. The first process of a pid namespace is deaf to what its own cannot make it hear."""
         if not process.alive or number == 0:
             return
-        if number in {SIGKILL, int(signal.SIGSTOP)}:
+        if number == SIGCONT and process.stopped:
+            process.stopped = False
+            if process in self._parked:
+                self._ready.append((process, self._parked.pop(process)))
+        if process.pid == 1 and number in {SIGKILL, SIGSTOP}:
+            return
+        if process is self.agent and number != SIGCONT:
+            self.agent_lost = True
+        if number == SIGKILL:
             self.end(process, number)
+        elif number == SIGSTOP:
+            process.stopped = True
+        elif number in process.masked:
+            process.queued.append(number)
+            self._wake()
         elif number in process.caught or (number == 2 and process.program.startswith("python") and not process.ignored):
             process.pending.append(number)
             self._wake()
@@ -391,7 +419,9 @@ class Kernel:
             if child.death_signal and child.alive:
                 self.signal(child, child.death_signal)
             child.parent = init
-            if init is not None and init is not process:
+            if not child.alive and (init is None or init.puppet is None):
+                self.processes.pop(child.pid, None)  # whoever inherits the dead buries them
+            elif init is not None and init is not process:
                 init.children.append(child)
         process.children = []
         if process.parent is None or process.parent.puppet is None:
@@ -412,14 +442,23 @@ class Kernel:
         if process.parent is not None and process in process.parent.children:
             process.parent.children.remove(process)
 
-    def finish(self) -> None:
-        """End every process of the task."""
+    def finish(self, *, all_of_them: bool = True) -> None:
+        """End the task's processes. One that shares the guest's pid namespace and left its group is overlooked."""
+        left = set()
         for process in list(self.processes.values()):
-            if process.confined or process.puppet is not None:
+            if not all_of_them and process.alive and process.moved and not process.namespaces.pid:
+                left.add(process)
+            elif process.confined or process.puppet is not None:
                 self.end(process, SIGKILL)
                 self.processes.pop(process.pid, None)
-        self._ready.clear()
-        self._blocked.clear()
+        self._ready = deque(one for one in self._ready if one[0] in left)
+        self._blocked = {process: why for process, why in self._blocked.items() if process in left}
+
+    def begin(self) -> None:
+        """Forget the processes of the last command, but those that it left behind."""
+        for process in list(self.processes.values()):
+            if process.puppet is None or not process.alive:
+                del self.processes[process.pid]
 
     def spread(self, number: int, *, group: int) -> list[Process]:
         """Living processes of a process group."""

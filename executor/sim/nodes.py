@@ -29,6 +29,10 @@ MAGIC: Final = {
     "anon": 0x09041934,
     "nsfs": 0x6E736673,
 }
+MAX_FILE: Final = 16 << 40
+"""Bytes of the largest file of ext4 with blocks of 4 KiB."""
+SPARSE: Final = 64 << 20
+"""Bytes that appear behind a file's end at once and are kept as a number: nobody wrote them, and no block is taken."""
 _inode: Final = itertools.count(10)
 _device: Final = itertools.count(40)
 
@@ -52,24 +56,25 @@ class FileSystem:
 
 
 class Quota:
-    """Bytes and inodes that count together; `hard` 0 is no limit."""
+    """Bytes and inodes that count together; `hard` 0 is no limit, `full` what whoever goes over it is told."""
 
-    def __init__(self, hard_bytes: int = 0, hard_inodes: int = 0) -> None:
+    def __init__(self, hard_bytes: int = 0, hard_inodes: int = 0, full: int = errno.EDQUOT) -> None:
+        self.full = full
         self.hard_bytes = hard_bytes
         self.hard_inodes = hard_inodes
         self.bytes = 0
         self.inodes = 0
 
     def take(self, count: int) -> None:
-        """Use `count` more bytes, or raise EDQUOT."""
+        """Use `count` more bytes, or raise `full`."""
         if count > 0 and self.hard_bytes and self.bytes + count > self.hard_bytes:
-            raise error(errno.EDQUOT)
+            raise error(self.full)
         self.bytes += count
 
     def take_inode(self) -> None:
-        """Use one more inode, or raise EDQUOT."""
+        """Use one more inode, or raise `full`."""
         if self.hard_inodes and self.inodes + 1 > self.hard_inodes:
-            raise error(errno.EDQUOT)
+            raise error(self.full)
         self.inodes += 1
 
 
@@ -84,6 +89,9 @@ class Node:
         self.gid = gid
         self.links = 2 if stat.S_ISDIR(mode) else 1
         self.data = bytearray()
+        self.hole = 0
+        """Bytes behind `data` that nobody wrote, except what is in `far`."""
+        self.far: dict[int, bytes] = {}
         self.target = ""
         self.rdev = 0
         self.times = [0, 0, 0]
@@ -115,8 +123,40 @@ class Node:
         """Whether it is a folder."""
         return stat.S_ISDIR(self.mode)
 
+    @property
+    def length(self) -> int:
+        """Bytes, with those that nobody wrote."""
+        return len(self.data) + self.hole
+
+    def slice(self, offset: int, size: int) -> bytes:
+        """What reading gives."""
+        if offset + size <= len(self.data) or not self.hole:
+            return bytes(self.data[offset : offset + size])
+        end = min(offset + size, self.length)
+        found = bytearray(self.data[offset:end].ljust(max(0, end - offset), b"\0"))
+        for at, data in self.far.items():
+            if offset <= at < end:
+                found[at - offset : at - offset + len(data)] = data[: end - at]
+        return bytes(found)
+
+    def put(self, offset: int, data: bytes) -> None:
+        """Overwrite: the room for it is there."""
+        if offset > len(self.data):
+            self.far[offset] = data
+            return
+        grown = max(0, offset + len(data) - len(self.data))
+        self.data[offset : offset + len(data)] = data
+        self.hole = max(0, self.hole - grown)
+
     def resize(self, size: int) -> None:
-        """Set the length; raises EDQUOT where it would be too much."""
+        """Set the length; raises the error where it would be too much."""
+        if size > MAX_FILE:
+            raise error(errno.EFBIG)
+        self.far = {at: data for at, data in self.far.items() if at < size}
+        if size - len(self.data) > SPARSE:
+            self.hole = size - len(self.data)
+            return
+        self.hole = 0
         before, after = -(-len(self.data) // 4096) * 4096, -(-size // 4096) * 4096
         if self.quota:
             self.quota.take(after - before)

@@ -189,6 +189,14 @@ class Process:
     caught: set[int] = field(default_factory=set)
     ignored: set[int] = field(default_factory=set)
     pending: list[int] = field(default_factory=list)
+    masked: set[int] = field(default_factory=set)
+    queued: list[int] = field(default_factory=list)
+    """Masked signals that have come."""
+    stopped: bool = False
+    moved: bool = False
+    """Whether it left the control group it was started in, or its parent did."""
+    policy: int = 0
+    """Scheduling policy, as sched_setscheduler numbers them."""
     children: list[Process] = field(default_factory=list)
     dumpable: bool = True
     confined: bool = False

@@ -284,6 +284,11 @@ def _status(world: World, target: Process) -> bytes:
     return ("\n".join(rows) + "\n").encode()
 
 
+def _state(target: Process) -> str:
+    """One letter for what a process is doing."""
+    return "Z" if not target.alive else "T" if target.stopped else "S"
+
+
 def comm(target: Process) -> str:
     """The short name of a process."""
     name = target.argv[0].rpartition("/")[2] if target.program.startswith("python") and target.argv else target.program
@@ -305,7 +310,7 @@ _FILES: Final[tuple[tuple[str, int, Callable[[Any, Process], bytes], bool], ...]
     (
         "stat",
         0o444,
-        lambda _w, t: f"{t.pid} ({comm(t)}) S {t.parent.pid if t.parent else 0} {t.group}\n".encode(),
+        lambda _w, t: f"{t.pid} ({comm(t)}) {_state(t)} {t.parent.pid if t.parent else 0} {t.group}\n".encode(),
         False,
     ),
     ("statm", 0o444, lambda _w, _t: b"3498 2070 1367 688 0 1237 0\n", False),

@@ -86,7 +86,7 @@ def fill_group(world: World, group: Dentry) -> None:
     for name, mode in GROUP_FILES:
         node = Node(group.node.system, stat.S_IFREG | mode)
         node.read = lambda _p, _name=name: _shown(world, group, _name)
-        node.write = lambda _p, data, _name=name: _written(world, group, _name, data)
+        node.write = lambda p, data, _name=name: _written(world, group, _name, data, p)
         group.add(name, node)
 
 
@@ -107,10 +107,10 @@ def _shown(world: World, group: Dentry, name: str) -> bytes:
     )
 
 
-def _written(world: World, group: Dentry, name: str, data: bytes) -> None:
+def _written(world: World, group: Dentry, name: str, data: bytes, writer: Process) -> None:
     if name == "cgroup.procs":
         for one in world.members():
-            if one.pid == int(data):
-                one.cgroup = _path(group)
+            if one.pid == (int(data) or writer.pid):
+                one.cgroup, one.moved = _path(group), True
                 return
         raise error(errno.ESRCH)

@@ -231,7 +231,7 @@ class World:
             link(system.root, "core", "/proc/kcore")
             link(system.root, "ptmx", "pts/ptmx")
         elif size := settings.get("size", "").removesuffix("m"):
-            quota = Quota(int(size) << 20, int(settings.get("nr_inodes", "0")))
+            quota = Quota(int(size) << 20, int(settings.get("nr_inodes", "0")), errno.ENOSPC)
             system.root.node.quota = quota
             system.quota = quota
             self._tmp.append(quota)

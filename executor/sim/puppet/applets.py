@@ -234,6 +234,15 @@ def run(words, environment, name):
     return 127 if last == 2 else 126
 
 
+def started(words, name):
+    """Run it in a child; its exit code."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(run(words, dict(os.environ), name))
+    status = os.waitpid(pid, 0)[1]
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
 @program("nohup", "nice", "timeout", "setsid", "stdbuf", "xargs")
 def wrapper(argv):
     name, words = argv[0].rpartition("/")[2], list(argv[1:])
@@ -255,6 +264,14 @@ def wrapper(argv):
             complain("nice", f"cannot set niceness: {error.strerror}")
     if name == "timeout":
         return timeout(words)
+    if name == "setsid":
+        while words and words[0] in {"-w", "--wait", "-f"}:
+            if words.pop(0) == "-f":
+                raise Unmodelled("setsid -f")
+        if os.getpgrp() != os.getpid():
+            os.setsid()
+        else:
+            raise Unmodelled("setsid of a group's leader")
     return run(words, dict(os.environ), name)
 
 
@@ -285,20 +302,27 @@ def timeout(words):
 
 
 def xargs(words):
-    count = 0
+    count, mark = 0, ""
     while words and words[0].startswith("-"):
         flag = words.pop(0)
-        if flag in {"-n", "-n1"}:
+        if flag.startswith("-I") and len(flag) > 2:
+            mark = flag[2:]
+        elif flag in {"-n", "-n1"}:
             count = 1 if flag == "-n1" else int(words.pop(0))
         elif flag not in {"-r", "-0"}:
             raise Unmodelled(f"xargs {flag}")
-    items = content("-").decode().split()
-    size = count or max(1, len(items))
+    text = content("-").decode()
+    if mark:
+        made = [[one.replace(mark, row.strip()) for one in words] for row in text.splitlines() if row.strip()]
+    else:
+        items = text.split()
+        size = count or max(1, len(items))
+        made = [[*(words or ["echo"]), *items[at : at + size]] for at in range(0, max(1, len(items)), size)]
     code = 0
-    for at in range(0, max(1, len(items)), size):
+    for one in made:
         pid = os.fork()
         if pid == 0:
-            os._exit(run([*(words or ["echo"]), *items[at : at + size]], dict(os.environ), "xargs"))
+            os._exit(run(one, dict(os.environ), "xargs"))
         status = os.waitpid(pid, 0)[1]
         if os.WIFSIGNALED(status):
             return 125
@@ -1063,7 +1087,7 @@ def find(argv):
     roots = []
     while words and not words[0].startswith(("-", "!", "(")):
         roots.append(words.pop(0))
-    tests, depth = [], 99
+    tests, depth, order = [], 99, []
     while words:
         word = words.pop(0)
         if word == "-name":
@@ -1072,6 +1096,8 @@ def find(argv):
             tests.append(("type", words.pop(0)))
         elif word == "-maxdepth":
             depth = int(words.pop(0))
+        elif word == "-exec" and ";" in words:
+            order, words = words[: words.index(";")], words[words.index(";") + 1 :]
         elif word != "-print":
             raise Unmodelled(f"find {word}")
     code = 0
@@ -1085,7 +1111,9 @@ def find(argv):
                 fnmatch.fnmatchcase(path.rstrip("/").rpartition("/")[2] or path, value) if kind == "name"
                 else kinds[value](facts.st_mode) for kind, value in tests
             )  # fmt: skip
-            if fits:
+            if fits and order:
+                started([one.replace("{}", path) for one in order], "find")
+            elif fits:
                 put(path + "\n")
             if stat.S_ISDIR(facts.st_mode) and level < depth:
                 for name in os.listdir(path):
@@ -1265,3 +1293,38 @@ def apply_hunks(path, names, hunks):
 
 
 assert sys.version_info >= (3, 11)
+
+
+@program("ld.so", "ld-linux-x86-64.so.2")
+def loader(argv):
+    """The loader run as a program: it reads and maps another one itself, so execve is not asked."""
+    if len(argv) < 2 or argv[1].startswith("-"):
+        raise Unmodelled("an option of the loader")
+    try:
+        call("load", argv[1], argv[1:])
+    except OSError as error:
+        what = "failed to map segment from shared object" if error.errno == 1 else "cannot open shared object file"
+        os.write(2, f"{argv[1]}: error while loading shared libraries: {argv[1]}: {what}: {error.strerror}\n".encode())
+    return 127
+
+
+@program("x86_64-linux-gnu-gcc-12")
+def compiler(argv):
+    """The compiler says which one it is, and compiles nothing here."""
+    if "--version" not in argv[1:]:
+        raise Unmodelled("a compiled program")
+    put(f"{argv[0].rpartition('/')[2]} (Debian 12.2.0-14+deb12u1) 12.2.0\nCopyright (C) 2022 Free Software Foundation, Inc.\n")
+    return 0
+
+
+@program("mawk")
+def awk(argv):
+    """Only `BEGIN { exit system("...") }`: awk as the way to another program."""
+    found = re.fullmatch(r'\s*BEGIN\s*\{\s*exit system\("([^"]*)"\)\s*\}\s*', argv[1] if len(argv) == 2 else "")
+    if found is None:
+        raise Unmodelled("an awk program")
+    pid = os.fork()
+    if pid == 0:
+        os.execv("/bin/sh", ["sh", "-c", found[1]])
+    status = os.waitpid(pid, 0)[1]
+    return 256 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)

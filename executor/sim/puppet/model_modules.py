@@ -324,16 +324,40 @@ def resource_module():
 
 
 def mmap_module():
-    """`mmap`: anonymous memory is the puppet's own; it counts as the guest's."""
+    """`mmap`: anonymous memory is the puppet's own and counts as the guest's; a file's is a copy, stored at the end."""
     m = constants(real_mmap, "mmap")
     m.error = OSError
 
     class mmap(real_mmap.mmap):
-        def __new__(cls, fileno, length, *arguments, **options):
-            if fileno != -1:
-                raise Unmodelled("a mapping of a file")
-            call("mapped", length)
-            return super().__new__(cls, -1, length, real_mmap.MAP_SHARED | real_mmap.MAP_ANONYMOUS)
+        def __new__(cls, fileno, length, flags=1, prot=3, access=0, offset=0):
+            anonymous = real_mmap.MAP_SHARED | real_mmap.MAP_ANONYMOUS
+            if fileno == -1:
+                call("mapped", length)
+                return super().__new__(cls, -1, length, anonymous)
+            if access:
+                flags, prot = {1: (1, 1), 2: (1, 3), 3: (2, 3)}[access]
+            if length == 0:
+                raise Unmodelled("a mapping of a whole file")
+            data = call("mapped_file", fileno, length, prot, flags, offset)
+            if len(data) < length - length % 4096:
+                raise Unmodelled("a mapping behind a file's end")
+            made = super().__new__(cls, -1, length, anonymous)
+            made[: len(data)] = data
+            made.target = (call("dup", fileno), offset, len(data)) if flags & 1 and prot & 2 else None
+            return made
+
+        target = None
+
+        def flush(self, *_arguments):
+            if self.target is not None:
+                call("pwrite", self.target[0], self[: self.target[2]], self.target[1])
+
+        def close(self):
+            if self.target is not None:
+                self.flush()
+                call("close", self.target[0])
+                self.target = None
+            super().close()
 
     m.mmap = mmap
     return m
@@ -396,8 +420,22 @@ def signal_module():
     m.siginterrupt = lambda *_a: None
     m.setitimer = lambda which, seconds, interval=0.0: (call("alarm", round(seconds * 1e9)) / 1e9, 0.0)
     m.getitimer = lambda which: (0.0, 0.0)
-    m.pthread_sigmask = lambda how, mask: set()
-    missing(m, "signal", "sigwait", "sigwaitinfo", "sigtimedwait", "sigpending")
+    m.pthread_sigmask = lambda how, mask: set(call("sigmask", int(how), [int(one) for one in mask]))
+    m.sigpending = lambda: set(call("sigpending"))
+
+    def waited(numbers, seconds):
+        number = call("sigtimedwait", [int(one) for one in numbers], seconds * 1e9)
+        return raw_signal.struct_siginfo((number, 0, 0, 0, 0, 0, 0))
+
+    def sigtimedwait(numbers, seconds):
+        try:
+            return waited(numbers, seconds)
+        except BlockingIOError:
+            return None
+
+    m.sigtimedwait = sigtimedwait
+    m.sigwaitinfo = lambda numbers: waited(numbers, -1)
+    m.sigwait = lambda numbers: waited(numbers, -1).si_signo
     return m
 
 
@@ -422,6 +460,9 @@ def subprocess_module():
                 posix.chdir(cwd)
             if umask >= 0:
                 posix.umask(umask)
+            if restore_signals:
+                call("sigaction", 13, 0)
+                call("sigaction", 25, 0)
             if start_new_session:
                 posix.setsid()
             if gid is not None:

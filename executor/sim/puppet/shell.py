@@ -263,6 +263,8 @@ class Shell:
         self.name, self.arguments = name, arguments
         self.variables, self.exported = dict(os.environ), set(os.environ)
         self.last, self.background, self.stop, self.trace = 0, 0, False, False
+        self.exits = False
+        """Whether the simple command that comes is all that is left of this process."""
         self.kept = {}
 
     # Words -------------------------------------------------------------------------------------------------------
@@ -516,6 +518,8 @@ class Shell:
             raise SystemExit(2) from None
 
     def guarded(self, body):
+        """Run a child's body; one that is a simple command takes the child's place, as dash has it."""
+        self.exits = body[0] == "simple"
         try:
             return self.run(body)
         except SystemExit as stop:
@@ -605,6 +609,7 @@ class Shell:
             self.restore(saved)
 
     def on_simple(self, words, redirections):
+        exits, self.exits = self.exits, False
         assignments, rest = [], list(words)
         while rest and (found := re.match(r"([A-Za-z_]\w*)=", rest[0])):
             assignments.append((found[1], self.text(rest.pop(0)[found.end() :])))
@@ -638,7 +643,7 @@ class Shell:
                 return 1
             finally:
                 self.restore(saved)
-        pid = self.fork()
+        pid = 0 if exits else self.fork()
         if pid == 0:
             if self.redirect(redirections) is None:
                 self.leave(2)
@@ -652,7 +657,8 @@ class Shell:
     def execute(self, argv, extra):
         environment = {name: self.variables[name] for name in self.exported if name in self.variables} | extra
         last = 2
-        for path in applets.find_program(argv[0], self.variables.get("PATH")):
+        found = applets.find_program(argv[0], self.variables.get("PATH"))
+        for path in found if "/" in argv[0] else [one for one in found if os.access(one, os.X_OK)]:
             try:
                 os.execve(path, argv, environment)
             except OSError as error:
