@@ -6,6 +6,7 @@ Every error carries a one-line message for the person; `code` is stable and may 
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -103,6 +104,18 @@ class GuestLostError(OutsideError):
     code = "guest.lost"
 
 
+class OutOfDiskError(OutsideError):
+    """The host's disk is full where the machines or the state are kept."""
+
+    code = "host.out_of_disk"
+
+
+class OutOfMemoryError(OutsideError):
+    """The host has no memory left for what was asked."""
+
+    code = "host.out_of_memory"
+
+
 class NetworkError(OutsideError):
     """The machines' network is missing or broken: no root, no uplink, a tool that failed."""
 
@@ -137,3 +150,11 @@ class DamagedAuditError(RefusedError):
         super().__init__(message)
         self.kind = kind
         self.seq = seq
+
+
+def outside(message: str, error: OSError) -> OutsideError:
+    """`error` of the system's as one of ours: a full disk and want of memory are told from everything else."""
+    text = f"{message}: {error.strerror or type(error).__name__}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return OutOfDiskError(f"{text}; make room there")
+    return OutOfMemoryError(text) if error.errno == errno.ENOMEM else OutsideError(text)

@@ -16,6 +16,7 @@ from executor.channel.host import ChannelTimeoutError
 from executor.channel.session import Denial
 from executor.clock import Clock
 from executor.errors import BugError, FrameViolationError, GuestLostError
+from executor.fate import OUT_OF_DISK
 from executor.intent import Command, Limits
 from executor.machine import Machine
 from executor.outcome import CommandResult, EffectClass
@@ -233,6 +234,8 @@ class CommandRunner:
         if reason := self._watch.stop_reason():
             raise _StopError(reason)
         at_ms = (self._clock.monotonic_ns() - run.started_ns) // 1_000_000
+        if (fate := self._machine.fate(0)) and fate.code == OUT_OF_DISK:
+            raise GuestLostError(fate.words)  # it stands still; nothing else will say so
         run.host = self._machine.usage()
         self._notice(run.monitor.elapsed(at_ms))
         self._notice(run.monitor.looked(run.host, at_ms))

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from executor.api import Engine
 from executor.channel.channel_pb2 import Finished, Output, Sample, Started
 from executor.channel.session import Denial
+from executor.fate import Fate
 from executor.intent import Command, FileIn, Limits
 from executor.network.plan import Endpoint
 from executor.outcome import CollectedFile
@@ -112,6 +113,9 @@ class Machine(Protocol):
 
     def usage(self) -> HostUsage:
         """What it costs the host now; zeros where that cannot be known."""
+
+    def fate(self, seconds: float) -> Fate | None:
+        """Why it is lost, as soon as that is certain; None after `seconds`, and while it is well."""
 
     def network(self) -> dict[str, Any]:
         """What is worth recording of its network card's use: filled once it is destroyed, empty without a card."""

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from executor.errors import OutsideError
+from executor.errors import OutsideError, outside
 
 
 def state_dir() -> Path:
@@ -49,7 +49,7 @@ def private_dir(path: Path, mode: int = 0o700) -> Path:
         if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and mode & ~found.st_mode:
             path.chmod(stat.S_IMODE(found.st_mode) | mode)
     except OSError as error:
-        raise OutsideError(f"cannot make the folder {path}: {error.strerror}") from None
+        raise outside(f"cannot make the folder {path}", error) from None
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise OutsideError(f"{path} is not a folder of this user: remove it, or point CORDON_RUNTIME elsewhere")
     return path

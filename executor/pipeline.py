@@ -16,6 +16,7 @@ from typing import Final
 from executor.ahead import Ahead
 from executor.api import Request
 from executor.budget import Budget, Reservation
+from executor.channel.host import ChannelTimeoutError
 from executor.channel.session import Denial
 from executor.clock import Clock
 from executor.control.kill import KILLED, KillOrder, KillSwitch, Scope
@@ -25,10 +26,14 @@ from executor.errors import (
     BudgetRefusedError,
     BugError,
     FrameViolationError,
+    GuestLostError,
+    HypervisorError,
     LeaseRefusedError,
     OutsideError,
+    outside,
 )
 from executor.execution import GRACE_NS, OBEY_NS, CommandRunner, Ending, Watch, exec_data
+from executor.fate import OUTLIVED, WORDS
 from executor.forecast import brought_by
 from executor.governance import Governance, Granted
 from executor.intent import Command, FileIn, Intent, Limits
@@ -50,10 +55,10 @@ RESET: Final = "reset"
 HALTED: Final = "control.scram"
 """Reason of a task that was turned away because everything was stopped."""
 KILL_SWITCH: Final = "kill_switch"
-OUTLIVED: Final = "vm.outlived_task"
-"""Cause of a task whose machine the dead man's switch destroyed."""
 LAST_NS: Final = 1_000_000_000
 """What the task's own thread has for destroying a machine, before the dead man's switch does it."""
+FATE_S: Final = 5.0
+"""Why a machine is gone is asked for so long: QEMU says it at once, libvirt a second or two after a kill."""
 NEVER_NS: Final = 10**18
 _NEVER_DISPATCHED: Final = frozenset({(HALTED,), (BudgetRefusedError.code,)})
 """Reasons for which there is nothing to report."""
@@ -155,6 +160,12 @@ class Pipeline:
             self._reserve_and_run(passage, passage.decision, passage.granted)
         except _EndError as end:
             passage.effect, passage.reasons, passage.message = end.effect, end.reasons, str(end)
+        except AuditError:
+            raise
+        except OutsideError as error:
+            if not trail.seen("task_event.REJECTED") and not trail.seen("resource_event.RESERVED"):
+                trail.emit("task_event.REJECTED", "cp20", {"reason": error.code})  # no trail stays open behind it
+            raise
         finally:
             self._governance.settled(trail)
         outcome = self._outcome(passage)
@@ -200,7 +211,10 @@ class Pipeline:
         except AuditError:
             raise
         except OutsideError as error:
-            self._abort(passage, error.code, str(error))
+            self._abort(passage, *self._cause(passage, error))
+        except OSError as error:  # the host's disk, most of all; nothing of the guest's raises one
+            broken = outside("the host failed under the task", error)
+            self._abort(passage, broken.code, str(broken))
         finally:
             self._governance.release(granted)
             if not passage.ran:
@@ -398,10 +412,20 @@ class Pipeline:
         passage.trail.emit("exec_event.DENIED", "cp20", {"reason": denial.code})
         return _EndError("refused", (denial.code,), denial.message)
 
+    @staticmethod
+    def _cause(passage: _Passage, error: OutsideError) -> tuple[str, str]:
+        """(code, message) of what the task is aborted for: where its machine is lost, why that is."""
+        lost = isinstance(error, (GuestLostError, HypervisorError)) and not (passage.hold and passage.hold.fired)
+        if passage.machine is None or not lost:
+            return error.code, str(error)
+        fate = passage.machine.fate(0 if isinstance(error, ChannelTimeoutError) else FATE_S)
+        return (fate.code, f"{fate.words} ({error})") if fate else (error.code, str(error))
+
     def _abort(self, passage: _Passage, cause: str, message: str) -> None:
         if passage.hold and passage.hold.fired:
-            cause, message = OUTLIVED, "the machine was kept longer than its task may take and was destroyed"
-        passage.trail.emit("exec_event.ABORTED", "cp20", {"cause": cause})
+            cause, message = OUTLIVED, WORDS[OUTLIVED]
+        what = {"what": WORDS[cause]} if cause in WORDS else {}
+        passage.trail.emit("exec_event.ABORTED", "cp20", {"cause": cause, **what})
         passage.effect, passage.reasons, passage.message = "aborted", (cause,), message
 
     def _release(self, passage: _Passage) -> None:

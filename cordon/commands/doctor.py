@@ -49,7 +49,6 @@ def run(args: argparse.Namespace) -> int:
 def as_data(facts: HostFacts, findings: Sequence[Finding]) -> dict[str, object]:
     """Facts and findings, JSON-like."""
     plain = asdict(facts)
-    plain["cgroup"]["controllers"] = sorted(facts.cgroup.controllers)
     return {
         "drills": drills_can_run(findings),
         "findings": [asdict(finding) for finding in findings],

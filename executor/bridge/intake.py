@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-from executor.errors import AuditError, RequestRefusedError
+from executor.errors import AuditError, OutsideError, RequestRefusedError
 from executor.intent import Intent
 from executor.queue.journal import MAX_SEEN, Leftover
 from executor.queue.queue import PriorityQueue
@@ -93,7 +93,7 @@ class Intake:
         self._keep = keep
         self._keep_bytes = keep_bytes
         self._running = 0
-        self._counts = {"accepted": 0, "refused": 0, "flushed": 0, "ended": 0}
+        self._counts = {"accepted": 0, "refused": 0, "flushed": 0, "ended": 0, "unjournaled": 0}
 
     @property
     def mode(self) -> Mode:
@@ -112,10 +112,11 @@ class Intake:
             if refusal := self._refusal(task):
                 self._counts["refused"] += 1
                 raise refusal
-            ahead = self._queue.push(task, task.intent.priority)
+            # Journal first: a task that was refused for want of a journal must not run.
             self._record.queued(
                 Leftover(task.task_id, task.intent.intent_id, task.owner, task.intent.priority.name, task.intent.phase)
             )
+            ahead = self._queue.push(task, task.intent.priority)
             self._seen[task.intent.intent_id] = None
             if len(self._seen) > MAX_SEEN:
                 self._seen.popitem(last=False)
@@ -146,7 +147,7 @@ class Intake:
                 if self._mode in {"open", "draining"} and (task := self._queue.pop()) is not None:
                     task.begun = True
                     self._running += 1
-                    self._record.taken(task.task_id)
+                    self._journal(self._record.taken, task)
                     return task
                 self._changed.wait()
             return None
@@ -157,13 +158,20 @@ class Intake:
             self._live.pop(task.task_id, None)
             self._running -= task.begun
             self._counts["ended"] += 1
-            self._record.ended(task.task_id)
+            self._journal(self._record.ended, task)
             self._results[task.task_id] = (task.owner, reply)
             self._result_bytes += _size(reply)
             while self._results and (len(self._results) > self._keep or self._result_bytes > self._keep_bytes):
                 _, (_, dropped) = self._results.popitem(last=False)
                 self._result_bytes -= _size(dropped)
             self._changed.notify_all()
+
+    def _journal(self, note: Callable[[str], None], task: Task) -> None:
+        """Tell the journal of a task that goes on whatever it says: evidence is in the audit trail, not in there."""
+        try:
+            note(task.task_id)
+        except OutsideError:
+            self._counts["unjournaled"] += 1
 
     def flush(self) -> list[Task]:
         """Take every waiting task out; whoever does has to tell their owners."""

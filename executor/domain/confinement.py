@@ -63,7 +63,9 @@ def expected(vm: Vm, *, run: Path, booted: bool = False) -> Seen:
         "devices": Counter(raw["devices"]) + Counter(more.get("devices", {})),
         "arguments": Counter(raw["arguments"]),
         "status": Counter(f"{name} {value}" for name, value in raw["status"].items()),
-        "limits": Counter(f"{name} {value}" for name, value in raw["limits"].items()),
+        "limits": Counter(
+            [*(f"{name} {value}" for name, value in raw["limits"].items()), *vm.groups.wanted(vm.group_bounds)]
+        ),
         **{
             section: Counter([*raw[section], *more.get(section, ())])
             for section in ("files", "handles", "mapped", "namespaces", "dev")
@@ -110,7 +112,9 @@ def observed(vm: Vm) -> Seen:
             "handles": Counter({text for kind, text in _descriptors(process) if kind != "file"}),
             "mapped": Counter(set(_mapped((process / "maps").read_text("utf-8", "replace")))),
             "status": Counter(set(_threads(process))),
-            "limits": Counter(_limits((process / "limits").read_text("ascii"), wanted)),
+            "limits": Counter(
+                [*_limits((process / "limits").read_text("ascii"), wanted), *vm.groups.seen(pid, vm.name)]
+            ),
             "namespaces": Counter(_namespaces(process)),
             "dev": Counter(_dev(process)),
         }

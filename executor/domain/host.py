@@ -11,10 +11,11 @@ from typing import Literal
 from executor.clock import Clock
 from executor.domain.artifacts import Artifacts, publish
 from executor.domain.brake import Stopped, let_go, stop_all
+from executor.domain.groups import Groups
 from executor.domain.hypervisor import QEMU_USER, Hypervisor
 from executor.domain.rundir import Reaped, RunDir, process_root, reap_dead
 from executor.domain.vm import Ground, Source, Vm, VmSettings
-from executor.errors import OutsideError
+from executor.errors import OutsideError, outside
 from executor.image import AgentDisk, GoldImage
 from executor.network import Network, NetworkConfig
 
@@ -49,7 +50,8 @@ class VmHost:
             self._run.close()
             raise
         self.network: Network = Network(network or NetworkConfig(), clock)
-        self._ground = Ground(self._run.path, _qemu_owner(), self.network)
+        self.groups: Groups = Groups()
+        self._ground = Ground(self._run.path, _qemu_owner(), self.network, self.groups)
         self._vms: dict[str, Vm] = {}
         self._stopped: set[str] = set()
         self._lock = threading.Lock()
@@ -61,16 +63,11 @@ class VmHost:
         return self._run.path
 
     def create(self, settings: VmSettings, source: Source | None = None) -> Vm:
-        """A paused VM; a clone of `source` where given. Raises `HypervisorError`, leaving nothing."""
-        vm = Vm(
-            self.hypervisor,
-            self.artifacts,
-            self._ground,
-            self._clock,
-            settings,
-            self._forget,
-            source,
-        )
+        """A paused VM; a clone of `source` where given. Raises `OutsideError`, leaving nothing."""
+        try:
+            vm = Vm(self.hypervisor, self.artifacts, self._ground, self._clock, settings, self._forget, source)
+        except OSError as error:
+            raise outside(f"a machine cannot be made below {self._run.path}", error) from None
         with self._lock:
             if self._closed:
                 vm.destroy()
@@ -108,6 +105,7 @@ class VmHost:
             vms = list(self._vms.values())
         for vm in vms:
             vm.destroy()
+        self.groups.close()
         self.network.close()
         self.hypervisor.close()
         self._run.close()

@@ -22,10 +22,13 @@ os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null")
 import libvirt
 
 from executor.domain.rundir import kill_and_wait
+from executor.domain.signs import Signs
 from executor.domain.xml import EMULATOR
-from executor.errors import HypervisorError
+from executor.errors import HypervisorError, OutOfDiskError, OutOfMemoryError, OutsideError
 
 SYSTEM_URI: Final = "qemu:///system"
+LAST_WORDS: Final = 4096
+"""Bytes of the end of QEMU's log that are looked at when it has died."""
 FORGET_S: Final = 3.0
 """How long libvirt may take to forget domains that are gone."""
 QEMU_USER: Final = "libvirt-qemu"
@@ -90,6 +93,12 @@ class Hypervisor:
         self._resuming = threading.Lock()
         self._gone: set[str] = set()
         """Domains killed whose log libvirt still has."""
+        self.signs: Final = Signs()
+        """What was said of machines that are watched."""
+        try:
+            self.signs.listen(connection)
+        except libvirt.libvirtError as error:
+            raise HypervisorError(f"libvirt tells no events: {error.get_error_message()}") from None
 
     @classmethod
     def embed(cls, root: Path, capability_cache: Path) -> Hypervisor:
@@ -136,7 +145,7 @@ class Hypervisor:
         try:
             return self._live().createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
         except libvirt.libvirtError as error:
-            raise HypervisorError(f"libvirt cannot create the domain: {error.get_error_message()}") from None
+            raise _failed("cannot create the domain", error) from None
 
     def resume(self, domain: libvirt.virDomain) -> None:
         """Let a paused domain run. Raises `HypervisorError`, also while everything is frozen."""
@@ -180,14 +189,14 @@ class Hypervisor:
             self._live().restoreFlags(str(save), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
             return self._live().lookupByName(name)
         except libvirt.libvirtError as error:
-            raise HypervisorError(f"libvirt cannot restore a clone: {error.get_error_message()}") from None
+            raise _failed("cannot restore a clone", error) from None
 
     def save(self, domain: libvirt.virDomain, path: Path) -> None:
         """Write a domain's memory and devices to `path`, ending it. Raises `HypervisorError`."""
         try:
             domain.save(str(path))
         except libvirt.libvirtError as error:
-            raise HypervisorError(f"libvirt cannot save a machine: {error.get_error_message()}") from None
+            raise _failed("cannot save a machine", error) from None
 
     def device_tree(self, domain: libvirt.virDomain) -> str:
         """QEMU's own list of its devices, as its monitor prints it. Raises `HypervisorError`."""
@@ -249,6 +258,15 @@ class Hypervisor:
         except (OSError, ValueError):
             return None
 
+    def last_words(self, domain_name: str) -> bytes:
+        """The end of what QEMU wrote to standard error, where this process's own libvirt runs it."""
+        if self._root is None:
+            return b""
+        with contextlib.suppress(OSError), (self._root / "log" / "qemu" / f"{domain_name}.log").open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LAST_WORDS))
+            return log.read(LAST_WORDS)
+        return b""
+
     def versions(self) -> dict[str, str]:
         """Versions of libvirt and QEMU, `x.y.z`.
 
@@ -266,6 +284,7 @@ class Hypervisor:
         """Close the connection; a second call is silent."""
         if self._connection is not None:
             deadline = time.monotonic() + FORGET_S
+            self.signs.stop(self._connection)
             with contextlib.suppress(libvirt.libvirtError):
                 # libvirt tidies up after killed domains on threads of its own; closing under them would cut that short.
                 while self._root is not None and self._connection.listDomainsID() and time.monotonic() < deadline:
@@ -277,6 +296,15 @@ class Hypervisor:
         if self._connection is None:
             raise HypervisorError("the libvirt connection is closed")
         return self._connection
+
+
+def _failed(what: str, error: libvirt.libvirtError) -> OutsideError:
+    """`error` as one of ours: a host without memory or room on its disk is told from everything else."""
+    words = error.get_error_message() or ""
+    message = f"libvirt {what}: {words}"
+    if "No space left on device" in words:
+        return OutOfDiskError(message)
+    return OutOfMemoryError(message) if "Cannot allocate memory" in words else HypervisorError(message)
 
 
 def _open(uri: str) -> libvirt.virConnect:

@@ -20,11 +20,13 @@ from executor.channel.host import GuestChannel
 from executor.channel.session import GuestSession
 from executor.clock import Clock
 from executor.domain.artifacts import Artifacts
+from executor.domain.groups import GroupBounds, Groups
 from executor.domain.hypervisor import Hypervisor
 from executor.domain.limits import limit
 from executor.domain.usage import usage_of
 from executor.domain.xml import DomainSpec, domain_xml
 from executor.errors import GuestLostError
+from executor.fate import Fate, Sign, fate_of
 from executor.image.gold import TCG_CMDLINE
 from executor.network import Card, Endpoint, Network
 from executor.quota import HostUsage, VmBounds
@@ -96,6 +98,7 @@ class Ground:
     owner: tuple[int, int] | None
     """uid and gid QEMU runs as; None: as this very user."""
     network: Network
+    groups: Groups
 
 
 class Vm:
@@ -134,6 +137,7 @@ class Vm:
         self._session: GuestSession | None = None
         self._domain: libvirt.virDomain | None = None
         self._network = ground.network
+        self._groups = ground.groups
         self.card: Card | None = None
         """Its network card, where it has one."""
         self.network_use: dict[str, Any] = {}
@@ -144,6 +148,7 @@ class Vm:
             self._spec = self._lay_out(
                 artifacts, ground.owner, source.overlay if source else artifacts.overlay_template
             )
+            hypervisor.signs.watch(self.name)
             self._domain = self._network.in_void(lambda: self._begin(source, ground.run))
             if self.card:
                 self._network.plug(self.card)
@@ -272,6 +277,17 @@ class Vm:
         """Bound what QEMU may take of the host; `confinement.yaml` has the figures."""
         if pid := self.pid:
             limit(pid, self.settings.memory_mb, self._owner)
+            self._groups.hold(pid, self.name, self.group_bounds)
+
+    @property
+    def group_bounds(self) -> GroupBounds:
+        """What its QEMU's control group lets it use, where there is one."""
+        return GroupBounds(self.bounds.memory_mb)
+
+    @property
+    def groups(self) -> Groups:
+        """The control groups of this executor's machines."""
+        return self._groups
 
     @property
     def spec(self) -> DomainSpec:
@@ -347,6 +363,15 @@ class Vm:
         except FileNotFoundError:
             return 0
 
+    def fate(self, seconds: float) -> Fate | None:
+        """Why the machine is lost, as soon as that is certain; None after `seconds`, and of one that is well."""
+
+        def judge(said: tuple[Sign, ...]) -> Fate | None:
+            last_words = self._hypervisor.last_words(self.name) if "ended" in said else b""
+            return fate_of(said, memory_kills=self._groups.memory_kills(self.name), last_words=last_words)
+
+        return self._hypervisor.signs.wait(self.name, judge, seconds)
+
     def destroy(self, *, keep_overlay: bool = False) -> None:
         """End the domain, remove its overlay and sockets. Raises `HypervisorError` when it cannot be ended.
 
@@ -361,9 +386,11 @@ class Vm:
                 self._hypervisor.destroy(self._domain)
             if self.card:
                 self.network_use = self._network.release(self.card) or self.network_use
+            self._groups.remove(self.name)
             if not keep_overlay:
                 shutil.rmtree(self._folder, ignore_errors=True)
             self._destroyed = True
+        self._hypervisor.signs.forget(self.name)
         self._on_destroyed(self)
 
     def _last_words(self) -> str:

@@ -48,11 +48,13 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Cgroup:
-    """Control groups: `v2`, `hybrid` (v1 with an empty v2 beside), `v1` or `none`, and whether we may make one."""
+    """Control groups: `v2`, `hybrid` (v1 with an empty v2 beside), `v1` or `none`, and whether they can hold QEMU."""
 
     kind: Literal["v2", "hybrid", "v1", "none"] = "v2"
-    may_create: bool = True
-    controllers: frozenset[str] = frozenset({"cpu", "memory", "pids"})
+    why_not: str = ""
+    """Why no group can be made for QEMU; empty where one can."""
+    version: Literal[0, 1, 2] = 2
+    """In which version the controllers memory, cpu and pids are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,22 +46,19 @@ def user(facts: HostFacts) -> Finding:
 
 
 def cgroup(facts: HostFacts) -> Finding:
-    """Control groups on this host; the guest has its own."""
+    """Whether control groups of this host can hold QEMU; the guest has its own."""
     groups = facts.cgroup
-    without = "limits inside the guest hold all the same; the host's own limit on QEMU is not set"
+    without = "QEMU is held by resource limits alone (address space, file size, threads of its account); limits inside \
+the guest hold all the same"
     if groups.kind == "none":
         return Finding(
             "cgroup", "warn", "no control groups are mounted", "mount -t cgroup2 none /sys/fs/cgroup", without
         )
-    missing = sorted({"cpu", "memory", "pids"} - groups.controllers)
-    if missing:
-        mend = "boot with systemd.unified_cgroup_hierarchy=1"
-        says = f"{groups.kind}, without {', '.join(missing)} in version 2"
-        return Finding("cgroup", "warn", says, mend, without)
-    if not groups.may_create:
-        mend = "run as root, or under `systemd-run --user --scope -p Delegate=yes`"
-        return Finding("cgroup", "warn", f"{groups.kind}, but no group is delegated to {facts.user}", mend, without)
-    return Finding("cgroup", "ok", f"{groups.kind}, groups can be made")
+    if groups.why_not:
+        mend = "run as the systemd unit (deploy/cordon.service), or under `systemd-run --scope -p Delegate=yes`"
+        return Finding("cgroup", "warn", f"{groups.kind}: {groups.why_not}", mend, without)
+    says = f"{groups.kind}: QEMU is held by groups of version {groups.version} (memory, cpu, pids)"
+    return Finding("cgroup", "ok", f"{says}, and by resource limits")
 
 
 def folder_room(folder: Folder, facts: HostFacts) -> Finding:

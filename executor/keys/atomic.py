@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from executor.errors import InvalidInputError, OutsideError
+from executor.errors import InvalidInputError, OutsideError, outside
 
 FOLDER_MODE: Final = 0o700
 SECRET_MODE: Final = 0o600
@@ -48,7 +48,7 @@ def write_atomic(path: Path, content: bytes, mode: int) -> None:
             raise
         sync_folder(path.parent)
     except OSError as error:
-        raise OutsideError(f"cannot write {path}: {error.strerror}") from error
+        raise outside(f"cannot write {path}", error) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from executor import canonical
 from executor.clock import Clock, rfc3339
-from executor.errors import InvalidInputError, LeaseRefusedError, MisuseError, OutsideError
+from executor.errors import InvalidInputError, LeaseRefusedError, MisuseError, outside
 from executor.intent import Intent, Limits
 from executor.keys import ALGORITHM, ISSUER, KeyRing, Role, Signer, parse_role, signature_fits
 from executor.keys.atomic import write_atomic
@@ -235,7 +235,7 @@ class LeaseAuthority:
             temporary.write_bytes(lease.document())
             temporary.replace(path)
         except OSError as error:
-            raise OutsideError(f"cannot write {path}: {error.strerror}") from error
+            raise outside(f"cannot write {path}", error) from error
 
     def _record(self, lease_id: str) -> LeaseRecord:
         record = self.registry.find(lease_id)

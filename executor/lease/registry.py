@@ -9,11 +9,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from executor.errors import LeaseRefusedError, MisuseError, OutsideError
+from executor.errors import LeaseRefusedError, MisuseError, OutOfDiskError, OutsideError
 from executor.lease.document import Lease
 from executor.lease.record import LeaseRecord
 from executor.lease.watch import Revocation
@@ -190,9 +190,13 @@ class Registry:
                 self._db.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._db
+                    self._db.execute("COMMIT")
                 except BaseException:
-                    self._db.execute("ROLLBACK")
+                    with suppress(sqlite3.Error):  # a full disk has rolled back by itself
+                        self._db.execute("ROLLBACK")
                     raise
-                self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise OutsideError(f"the lease registry cannot be written: {error}") from error
+            full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+            raise (OutOfDiskError if full else OutsideError)(
+                f"the lease registry cannot be written: {error}"
+            ) from error

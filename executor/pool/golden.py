@@ -20,7 +20,7 @@ from typing import Final
 from executor.clock import Clock
 from executor.domain.host import VmHost
 from executor.domain.vm import Vm, VmSettings, machine_xml
-from executor.errors import GuestLostError, HypervisorError
+from executor.errors import GuestLostError, HypervisorError, outside
 from executor.network import Card
 from executor.pool.save_image import TEXT_AT, card_bytes, places_of, renamed, text_length
 
@@ -77,7 +77,10 @@ def ensure_golden(host: VmHost, settings: VmSettings, clock: Clock, say: Callabl
         with contextlib.suppress(OSError, ValueError, KeyError, HypervisorError):
             return _load(base)
         say(f"booting the golden machine ({settings.engine}); clones of it start in under a second")
-        return _make(host, settings, base, clock)
+        try:
+            return _make(host, settings, base, clock)
+        except OSError as error:
+            raise outside(f"the golden machine cannot be kept as {base}", error) from None
 
 
 def _key(host: VmHost, settings: VmSettings) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from executor.channel.session import GuestSession
 from executor.domain.vm import Vm
 from executor.errors import FrameViolationError, GuestLostError, HypervisorError
+from executor.fate import Fate
 from executor.machine import Boot
 from executor.quota import HostUsage, VmBounds
 
@@ -78,6 +79,10 @@ class VmMachine:
     def usage(self) -> HostUsage:
         """What its QEMU and its overlay use now."""
         return self._vm.usage()
+
+    def fate(self, seconds: float) -> Fate | None:
+        """Why it is lost, as soon as that is certain."""
+        return self._vm.fate(seconds)
 
     def network(self) -> dict[str, Any]:
         """What is worth recording of its network card's use."""

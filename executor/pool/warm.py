@@ -317,7 +317,7 @@ class WarmProvider:
                 short, surplus = self._balance()
             try:
                 pause = self._work(short, surplus)
-            except OutsideError:  # no clone could be made, or what happened could not be recorded: later, then
+            except (OutsideError, OSError):  # no clone could be made, or it could not be recorded: later, then
                 self._count("failed")
                 pause = RETRY_S
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from executor import canonical
-from executor.errors import InvalidInputError, OutsideError
+from executor.errors import InvalidInputError, OutsideError, outside
 
 NAME: Final = "queue.journal"
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -107,7 +107,7 @@ class Journal:
                     os.close(self._fd)
                     self._begin()
             except OSError as error:
-                raise OutsideError(f"the queue journal cannot be written: {error.strerror}") from error
+                raise outside("the queue journal cannot be written", error) from error
 
     def _remember(self, *intent_ids: str) -> None:
         for intent_id in intent_ids:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from executor.errors import OutsideError
+from executor.errors import outside
 from executor.outcome import Outcome
 from executor.paths import private_dir
 from executor.reporting.document import build
@@ -93,5 +93,5 @@ def replace_file(folder: Path, name: str, content: bytes) -> Path:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise OutsideError(f"cannot write {path}: {error.strerror}") from None
+        raise outside(f"cannot write {path}", error) from None
     return path

@@ -14,6 +14,7 @@ from executor.channel.channel_pb2 import Finished, Output, Sample, Started
 from executor.channel.host import ChannelTimeoutError
 from executor.channel.session import Denial
 from executor.domain.brake import Stopped
+from executor.fate import Fate
 from executor.guest.errors import DeniedError
 from executor.intent import Command, FileIn, Limits
 from executor.machine import Boot, Profile
@@ -155,6 +156,10 @@ class SimMachine:
     def usage(self) -> HostUsage:
         """Nothing on the host but what the task wrote."""
         return HostUsage(overlay_bytes=self.overlay_bytes())
+
+    def fate(self, _seconds: float) -> Fate | None:
+        """It is lost only where somebody destroys it."""
+        return None
 
     def network(self) -> dict[str, Any]:
         """Without a card there is nothing to record."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from cordon.commands import doctor
 from executor.host import host_parts, probes
-from executor.host.cgroups import own_group, read_mounts
+from executor.host.cgroups import CONTROLLERS, Homes, homes, own_group, read_mounts, why_not
 from executor.host.facts import Cgroup, Folder, HostFacts, Kvm, Libvirt
 from executor.host.finding import Finding
 from executor.host.findings import PROGRAMS, drills_can_run, judge
@@ -109,18 +110,18 @@ FLAWS: Final = {
     "no allure": (replace(WHOLE, allure=None), "report", "fail", "Allure", "bootstrap.py"),
     "no browser": (replace(WHOLE, browser=""), "browser", "fail", "no Chromium", "chromium"),
     "hybrid cgroups": (
-        replace(WHOLE, cgroup=Cgroup("hybrid", controllers=frozenset())),
+        replace(WHOLE, cgroup=Cgroup("hybrid", "no hierarchy has the controllers memory, cpu and pids", 0)),
         "cgroup",
         "warn",
-        "hybrid, without cpu, memory, pids",
-        "unified_cgroup_hierarchy",
+        "hybrid: no hierarchy has the controllers",
+        "systemd",
     ),
     "no cgroups": (replace(WHOLE, cgroup=Cgroup("none")), "cgroup", "warn", "no control groups", "mount"),
     "no delegation": (
-        replace(WHOLE, cgroup=Cgroup(may_create=False)),
+        replace(WHOLE, cgroup=Cgroup(why_not="/sys/fs/cgroup/x is not delegated (the systemd unit has Delegate=)")),
         "cgroup",
         "warn",
-        "no group is delegated",
+        "is not delegated",
         "Delegate=yes",
     ),
     "little memory": (replace(WHOLE, memory_free=GIB), "memory", "warn", "1.0 GiB available", "end what else"),
@@ -244,3 +245,39 @@ def test_the_own_group_is_the_unified_one() -> None:
     """Lines of version 1 are not ours."""
     assert own_group("12:cpu:/a\n0::/user.slice/x\n") == "/user.slice/x"
     assert own_group("12:cpu:/a\n") == "/"
+
+
+SECOND = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+FIRST = "".join(
+    f"3{n} 31 0:2{n} / /cg/{part} rw - cgroup cgroup rw,{part}\n"
+    for n, part in enumerate(("memory", "cpu,cpuacct", "pids"))
+)
+UNIT = "/system.slice/cordon.service"
+ALL = frozenset({"cpu", "memory", "pids", "io"})
+
+
+@pytest.mark.parametrize(
+    ("mountinfo", "membership", "second_has", "expected"),
+    [
+        (SECOND, f"0::{UNIT}\n", ALL, Homes(2, dict.fromkeys(CONTROLLERS, Path(f"/sys/fs/cgroup{UNIT}")))),
+        (SECOND, "0::/a/cordon-executor\n", ALL, Homes(2, dict.fromkeys(CONTROLLERS, Path("/sys/fs/cgroup/a")))),
+        (SECOND, "0::/a\n", frozenset({"memory", "pids"}), Homes()),
+        (
+            FIRST + "41 31 0:38 / /cg/unified rw - cgroup2 cgroup2 rw\n",
+            "9:pids:/\n5:memory:/box/x\n3:cpu,cpuacct:/y\n0::/\n",
+            frozenset(),
+            Homes(1, {"memory": Path("/cg/memory/box/x"), "cpu": Path("/cg/cpu,cpuacct/y"), "pids": Path("/cg/pids")}),
+        ),
+        (FIRST.replace("/ /cg/memory", "/box /cg/memory"), "9:pids:/\n5:memory:/box/x\n3:cpu:/y\n", frozenset(),
+            Homes(1, {"memory": Path("/cg/memory/x"), "cpu": Path("/cg/cpu,cpuacct/y"), "pids": Path("/cg/pids")})),
+        (FIRST, "5:memory:/\n", frozenset(), Homes()),
+        ("", "", frozenset(), Homes()),
+    ],
+)  # fmt: skip
+def test_our_groups_are_found_in_either_version(
+    mountinfo: str, membership: str, second_has: frozenset[str], expected: Homes
+) -> None:
+    """Version 2 where it has every controller, version 1 where that has; of a hierarchy mounted in part, that part."""
+    assert homes(mountinfo, membership, second_has) == expected
+    if expected == Homes():
+        assert why_not(expected)

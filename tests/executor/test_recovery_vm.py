@@ -16,10 +16,14 @@ from executor.api import Request
 from executor.clock import parse_rfc3339
 from executor.control.kill import KillOrder
 from executor.domain import VmHost
+from executor.domain.groups import GroupBounds
 from executor.domain.rundir import processes_of
+from executor.domain.usage import read_stat
+from executor.fate import WORDS
 from executor.intent import Intent
 from executor.outcome import Outcome
 from executor.paths import runtime_dir
+from executor.quota import MIB
 from executor.service import LocalExecutor, open_executor
 from executor.svf.machine import check_trace, match_trail
 
@@ -67,7 +71,10 @@ def aborted(executor: LocalExecutor, request: Request, cause: str) -> Outcome:
     outcome = executor.run(request)
     assert getattr(request.observer, "failed", None) is None
     assert (outcome.effect, outcome.reasons) == ("aborted", (cause,)), outcome.message
-    assert [event["data"]["cause"] for event in outcome.events if event["type"] == "exec_event.ABORTED"] == [cause]
+    assert [event["data"] for event in outcome.events if event["type"] == "exec_event.ABORTED"] == [
+        {"cause": cause, "what": WORDS[cause]}
+    ]
+    assert WORDS[cause] in outcome.message
     assert check_trace(outcome.events, complete=True) == []
     assert not list(runtime_dir().glob(f"r-*/{outcome.vm_id}"))
     healed = executor.run(Request(intent(f"after-{request.intent.intent_id}", "echo", "healed")))
@@ -88,6 +95,11 @@ def host(executor: LocalExecutor) -> VmHost:
     return executor._host
 
 
+def resident(pid: int) -> int:
+    """Bytes of memory that process `pid` has."""
+    return read_stat(Path(f"/proc/{pid}/stat").read_text())[2] * os.sysconf("SC_PAGE_SIZE")
+
+
 def qemu(name: str) -> int:
     (pid,) = {
         pid
@@ -100,7 +112,7 @@ def qemu(name: str) -> int:
 
 def test_qemu_killed(executor: LocalExecutor) -> None:
     """The host's OOM killer, or a hand that slipped: SIGKILL at QEMU."""
-    meddled(executor, "qemu-killed", lambda name: os.kill(qemu(name), signal.SIGKILL), "guest.lost")
+    meddled(executor, "qemu-killed", lambda name: os.kill(qemu(name), signal.SIGKILL), "host.qemu_killed")
 
 
 def test_libvirt_destroys_the_domain(executor: LocalExecutor) -> None:
@@ -109,21 +121,49 @@ def test_libvirt_destroys_the_domain(executor: LocalExecutor) -> None:
     def destroy(name: str) -> None:
         host(executor).hypervisor._live().lookupByName(name).destroy()
 
-    meddled(executor, "domain-destroyed", destroy, "guest.lost")
+    meddled(executor, "domain-destroyed", destroy, "hypervisor.destroyed")
 
 
 def test_guest_kernel_panics(executor: LocalExecutor) -> None:
     """A panic restarts the guest, a restart ends the machine."""
     weaken = frozenset({"compromised_agent", "lockdown", "masked_paths"})
     argv = ("sh", "-c", "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger; sleep 40")
-    aborted(executor, Request(intent("panic", *argv), weaken=weaken), "guest.lost")
+    aborted(executor, Request(intent("panic", *argv), weaken=weaken), "guest.panicked")
 
 
 def test_agent_crashes(executor: LocalExecutor) -> None:
     """A guest without its agent must not exist: init ends it."""
-    each = "if grep -q agent/main.py $p/cmdline 2>/dev/null; then kill -9 ${p#/proc/}; fi"
-    argv = ("sh", "-c", f"for p in /proc/[0-9]*; do {each}; done; sleep 40")
-    aborted(executor, Request(intent("agent", *argv), weaken=frozenset({"compromised_agent"})), "guest.lost")
+    kill = "kill -9 $(grep -l 'agent/main[.]py' /proc/[0-9]*/cmdline | cut -d/ -f3)"
+    argv = ("sh", "-c", f"{kill}; sleep 40")
+    aborted(executor, Request(intent("agent", *argv), weaken=frozenset({"compromised_agent"})), "guest.agent_crashed")
+
+
+def test_host_has_no_memory_for_qemu(executor: LocalExecutor) -> None:
+    """The kernel kills QEMU because its control group may have no more memory: told from any other kill."""
+    if reason := host(executor).groups.why_not:
+        pytest.skip(f"this host has no control groups for us: {reason}")
+
+    def squeeze(name: str) -> None:
+        host(executor).groups.hold(qemu(name), name, GroupBounds(resident(qemu(name)) // MIB + 48))
+
+    argv = ("python3", "-c", "import time; time.sleep(2); x = bytearray(300 << 20); time.sleep(40)")
+    asked = intent("no-memory", *argv, capabilities=["base:execute", "dev:python"], limits={"mem_quota_mb": 400})
+    meddler = Meddler(squeeze)
+    aborted(executor, Request(asked, observer=meddler), "host.out_of_memory")
+    assert meddler.acted.is_set()
+
+
+def test_machine_that_qemu_gave_up_for_memory_says_so(executor: LocalExecutor) -> None:
+    """It meets its address space's limit, which no group counts: what it said last is the evidence then."""
+
+    def give_up(name: str) -> None:
+        pid = qemu(name)
+        log = next(runtime_dir().glob(f"r-*/lv/log/qemu/{name}.log"))
+        with log.open("ab") as file:  # what glib writes before it aborts
+            file.write(b"qemu-system-x86_64: GLib: ../gmem.c:106: failed to allocate 67108864 bytes\n")
+        os.kill(pid, signal.SIGABRT)
+
+    meddled(executor, "glib-gave-up", give_up, "host.out_of_memory")
 
 
 def test_dead_mans_switch(executor: LocalExecutor) -> None:
