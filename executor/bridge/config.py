@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -19,7 +19,7 @@ from executor.errors import InvalidInputError, OutsideError
 from executor.intent import Priority
 from executor.network.plane import NetworkConfig
 from executor.pool.plan import MAX_AGE_S, MAX_USES
-from executor.queue.queue import CAPACITY
+from executor.queue.queue import CAPACITY, SHARE
 
 SCHEMA: Final = "cordon.config/1"
 MAX_FILE: Final = 1 << 20
@@ -33,6 +33,9 @@ WORKERS: Final = 2
 KEEP_RESULTS: Final = 256
 KEEP_RESULTS_MIB: Final = 64
 DRAIN_S: Final = 30
+
+LIVE: Final = frozenset({"clients", "operators", "share"})
+"""Fields of `Config` that a reload changes."""
 
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -86,6 +89,8 @@ class Config:
     """Profiles whose machines are made at the start; the others when first asked for."""
     drill: bool = False
     capacity: int = CAPACITY
+    share: int = SHARE
+    """Percent of the queue that one requester may take, where there are several."""
     keep_results: int = KEEP_RESULTS
     """Results kept for clients that lost their connection; at most `keep_results_mib` of them."""
     keep_results_mib: int = KEEP_RESULTS_MIB
@@ -96,6 +101,16 @@ class Config:
     """Where machines with net:egress may get out; by default nowhere."""
     drain_s: int = DRAIN_S
     """Seconds the queue is worked off after SIGTERM; what waits then is turned away."""
+
+    @property
+    def door_share(self) -> int:
+        """The share that counts: whoever submits alone may fill the queue."""
+        return self.share if len({client.name for client in self.clients}) > 1 else 100
+
+    def needs_restart(self, new: Config) -> tuple[str, ...]:
+        """Fields that `new` has otherwise and that take a restart; the rest may change while the service runs."""
+        names = (one.name for one in fields(self))
+        return tuple(name for name in names if name not in LIVE and getattr(self, name) != getattr(new, name))
 
 
 def load(path: Path) -> Config:
@@ -144,6 +159,7 @@ def parse(text: str, where: str) -> Config:
         warm=_profiles(pool),
         drill=service.truth("drill", default=False),
         capacity=queue.whole("capacity", CAPACITY, 1, CAPACITY),
+        share=queue.whole("share", SHARE, 1, 100),
         keep_results=bridge.whole("keep_results", KEEP_RESULTS, 0, 100_000),
         keep_results_mib=bridge.whole("keep_results_mib", KEEP_RESULTS_MIB, 1, 4096),
         metrics_listen=_loopback(metrics),

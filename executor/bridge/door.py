@@ -19,10 +19,15 @@ class Door:
     def __init__(self, intake: Intake, clients: Sequence[Client], clock: Clock, engine: Engine) -> None:
         """`clients`: who may submit, by name; two keys of one name share what the first entry allows."""
         self._intake = intake
-        self._clients: Final[Mapping[str, Client]] = {client.name: client for client in reversed(clients)}
+        self._clients: Mapping[str, Client] = {}
+        self.set_clients(clients)
         self._clock = clock
         self._engine = engine
         self.counts: Final = {"malformed": 0, "refused": 0}
+
+    def set_clients(self, clients: Sequence[Client]) -> None:
+        """Who may submit from now on; what was accepted stays accepted."""
+        self._clients = {client.name: client for client in reversed(clients)}
 
     def answer(self, sender: str, identity: bytes, frames: Sequence[bytes]) -> list[Reply]:
         """The replies to one message from `sender`, whose connection is `identity`."""

@@ -16,7 +16,7 @@ from typing import Final, Literal, Protocol
 from executor.errors import AuditError, OutsideError, RequestRefusedError
 from executor.intent import Intent
 from executor.queue.journal import MAX_SEEN, Leftover
-from executor.queue.queue import PriorityQueue
+from executor.queue.queue import FULL, PriorityQueue
 
 Mode = Literal["open", "draining", "safe", "failed"]
 """open: takes tasks - draining: works off what it has - safe: SCRAM, nothing is taken or begun - failed: no audit."""
@@ -74,15 +74,16 @@ class Intake:
         keep_bytes: int,
         ensure_room: Callable[[], None] = lambda: None,
         seen: Iterable[str] = (),
+        share: int = 100,
     ) -> None:
         """Queue at most `capacity`; keep the last `keep` results, of `keep_bytes` in all; `record` is told.
 
         `ensure_room` raises `AuditError` while the audit trail has no room for new work. `seen`: intent ids that were
-        taken before this start, and are not taken again.
+        taken before this start, and are not taken again. `share`: of one owner, as `PriorityQueue.shut_for` has it.
         """
         self._ensure_room = ensure_room
         self._record = record
-        self._queue: PriorityQueue[Task] = PriorityQueue(capacity)
+        self._queue: PriorityQueue[Task] = PriorityQueue(capacity, share=share, owner_of=lambda task: task.owner)
         self._changed = threading.Condition()
         self._mode: Mode = "open"
         self._stopped = False
@@ -99,6 +100,11 @@ class Intake:
     def mode(self) -> Mode:
         """Whether tasks are taken."""
         return self._mode
+
+    def set_share(self, share: int) -> None:
+        """What one owner may take of the queue from now on, in percent; what waits stays."""
+        with self._changed:
+            self._queue.share = share
 
     def set_mode(self, mode: Mode) -> None:
         """Change it; workers waiting for a task look again."""
@@ -128,8 +134,9 @@ class Intake:
     def _refusal(self, task: Task) -> RequestRefusedError | None:
         if self._mode != "open":
             return RequestRefusedError(503, *_REFUSALS[self._mode])
-        if self._queue.full:
-            return RequestRefusedError(503, "queue.full", f"{len(self._queue)} tasks wait already; come back later")
+        if code := self._queue.shut_for(task.owner):
+            why = f"{len(self._queue)} tasks wait already" if code == FULL else "your share of the queue is taken"
+            return RequestRefusedError(503, code, f"{why}; come back later")
         if task.intent.intent_id in self._seen:
             return RequestRefusedError(
                 409, "bridge.duplicate", f"intent {task.intent.intent_id} was submitted already; an id is used once"

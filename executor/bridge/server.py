@@ -48,11 +48,16 @@ class Server:
         domain: str,
         answer: Answer,
         outbox: Outbox,
+        name_of: Callable[[str], str],
         most_bytes: int = MAX_PAYLOAD,
     ) -> None:
-        """Bind `endpoint` and serve. Raises `OutsideError` when it cannot be had."""
+        """Bind `endpoint` and serve; raises `OutsideError` when it cannot be had.
+
+        `name_of` says who a User-Id is; empty, nobody.
+        """
         self._answer = answer
         self._outbox = outbox
+        self._name_of = name_of
         self._ending = False
         self.counts: Final = {"received": 0, "sent": 0, "undelivered": 0, "faults": 0}
         self.turns = 0
@@ -123,7 +128,7 @@ class Server:
             self.counts["received"] += 1
             identity = frames[0].bytes
             try:
-                sender = str(frames[-1].get("User-Id"))
+                sender = self._name_of(str(frames[-1].get("User-Id")))
             except (zmq.ZMQError, UnicodeDecodeError):
                 sender = ""
             for reply in self._answer(sender, identity, [frame.bytes for frame in frames[1:]]):

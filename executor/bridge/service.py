@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -99,6 +101,7 @@ class Service:
                 keep_bytes=config.keep_results_mib << 20,
                 ensure_room=executor.audit.ensure_room,
                 seen=self._journal.seen,
+                share=config.door_share,
             )
             self._outbox = Outbox()
             context = self._context(resources)
@@ -115,7 +118,7 @@ class Service:
             self.switch.restore()
             self._turns = (-1, -1)
             self._door = Door(self.intake, config.clients, clock, executor.engine)
-            desk = Desk(self.switch, frozenset(operator.name for operator in config.operators), self.status)
+            self._desk = desk = Desk(self.switch, _operators(config), self.status)
             self.control: Final = Server(
                 context,
                 config.control_listen,
@@ -123,6 +126,7 @@ class Service:
                 domain=CONTROL_DOMAIN,
                 answer=desk.answer,
                 outbox=Outbox(),
+                name_of=partial(self._authenticator.name_of, CONTROL_DOMAIN),
                 most_bytes=MAX_MESSAGE,
             )
             resources.callback(self.control.close)
@@ -133,6 +137,7 @@ class Service:
                 domain=BRIDGE_DOMAIN,
                 answer=self._door.answer,
                 outbox=self._outbox,
+                name_of=partial(self._authenticator.name_of, BRIDGE_DOMAIN),
             )
             resources.callback(self.bridge.close)
             self._workers = Workers(config.workers, self.intake, executor, self._outbox, clock, _Watcher(self))
@@ -162,6 +167,21 @@ class Service:
         self._turns = turns
         return moved and self._workers.alive() == self._config.workers
 
+    def reload(self, config: Config) -> tuple[str, ...]:
+        """Take over from `config` who may submit and who may order, and the queue's share; fields that need a restart.
+
+        Who is not on the lists any more is refused from now on, on connections that are there as well. What it had
+        accepted before still runs; `kill` ends it.
+        """
+        for domain, some in _lists(config).items():
+            self._authenticator.set_list(domain, some)
+        self._door.set_clients(config.clients)
+        self._desk.set_operators(_operators(config))
+        self.intake.set_share(config.door_share)
+        late = self._config.needs_restart(config)
+        self._config = replace(self._config, clients=config.clients, operators=config.operators, share=config.share)
+        return late
+
     def drain(self, seconds: float) -> int:
         """Take nothing new, work off what waits for at most `seconds`; how many were turned away after that."""
         if self.intake.mode == "open":
@@ -182,11 +202,7 @@ class Service:
         """A ZeroMQ context whose handshakes are judged."""
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         resources.callback(context.term)
-        lists = {
-            BRIDGE_DOMAIN: {client.key: client.name for client in self._config.clients},
-            CONTROL_DOMAIN: {operator.key: operator.name for operator in self._config.operators},
-        }
-        self._authenticator = Authenticator(context, lists)
+        self._authenticator = Authenticator(context, _lists(self._config))
         resources.callback(self._authenticator.close)
         return context
 
@@ -211,6 +227,18 @@ class Service:
             self.intake.end(task, reply)
         except CordonError as failure:  # it stays in the journal: the next start closes it
             self._log.error("turning a task away could not be recorded", task=task.task_id, code=failure.code)
+
+
+def _lists(config: Config) -> dict[str, dict[bytes, str]]:
+    """The allowlist of each ZAP domain."""
+    return {
+        BRIDGE_DOMAIN: {client.key: client.name for client in config.clients},
+        CONTROL_DOMAIN: {operator.key: operator.name for operator in config.operators},
+    }
+
+
+def _operators(config: Config) -> frozenset[str]:
+    return frozenset(operator.name for operator in config.operators)
 
 
 class _Watcher:

@@ -36,6 +36,10 @@ class Desk:
         self._operators = operators
         self._status = status
 
+    def set_operators(self, operators: frozenset[str]) -> None:
+        """Who may order from now on."""
+        self._operators = operators
+
     def answer(self, sender: str, identity: bytes, frames: Sequence[bytes]) -> list[Reply]:  # noqa: ARG002 - a Server's signature
         """The one reply to one order of `sender`'s."""
         order_id = ""

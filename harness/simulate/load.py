@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from executor.budget import REFILL_PER_HOUR, START_ATP
 from executor.intent import Priority
-from executor.queue.queue import CAPACITY
+from executor.queue.queue import CAPACITY, SHARE
 from harness.simulate.arrivals import Arrivals
 from harness.simulate.durations import NOTHING, Duration
 
@@ -30,6 +30,8 @@ class Serving:
     pool: int
     hosts: int = 1
     queue: int = CAPACITY
+    queue_share: int = SHARE
+    """Percent of it that one requester may take, where there are several."""
     memory_mb: int = UNLIMITED_MB
     machine_mb: int = MACHINE_MB
     vms_max: int = 0

@@ -121,9 +121,8 @@ class _Builder:
         if "workers" not in raw and "pool" not in raw:
             self._wrong(where, "workers or pool is required: how many tasks run at once")
         workers = raw.get("workers", max(1, raw.get("pool", 1)))
-        known: dict[str, Any] = {
-            name: raw[name] for name in ("hosts", "queue", "memory_mb", "machine_mb", "vms_max") if name in raw
-        }
+        plain = ("hosts", "queue", "queue_share", "memory_mb", "machine_mb", "vms_max")
+        known: dict[str, Any] = {name: raw[name] for name in plain if name in raw}
         known |= {
             name: self._duration(raw[name], (*where, name))
             for name in ("clone_s", "refill_s", "acquire_s")

@@ -29,7 +29,6 @@ from harness.simulate.trouble import Trouble
 
 NS: Final = 1_000_000_000
 SAFE: Final = "control.safe_mode"
-FULL: Final = "queue.full"
 TELL_EVERY: Final = 10_000
 UNAVAILABLE: Final = "policy.unavailable"
 UNREVIEWED: Final = "reviews.missing"
@@ -53,7 +52,12 @@ class Model:
         self.load = load
         self.measures = Measures()
         self.env = simpy.Environment()
-        self.queue: PriorityQueue[Task] = PriorityQueue(load.serving.queue)
+        alone = len({source.requester for source in load.sources}) < 2
+        self.queue: PriorityQueue[Task] = PriorityQueue(
+            load.serving.queue,
+            share=100 if alone else load.serving.queue_share,
+            owner_of=lambda task: task.source.requester,
+        )
         self._budget = (
             Budget(start=load.budget.start_atp, refill_per_hour=load.budget.refill_per_hour) if load.budget else None
         )
@@ -128,8 +132,8 @@ class Model:
         if self.stopped is not None:
             self.stopped.refused += 1
             self._refuse(task, SAFE)
-        elif self.queue.full:
-            self._refuse(task, FULL)
+        elif code := self.queue.shut_for(task.source.requester):
+            self._refuse(task, code)
         else:
             self.queue.push(task, task.priority)
             self.dispatch()

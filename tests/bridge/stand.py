@@ -177,6 +177,7 @@ class Stand:
     state: Path
     workers: int = 1
     capacity: int = 1000
+    share: int = 100
     listen: str = "tcp://127.0.0.1:*"
     clients: tuple[str, ...] = ("cbo", "other")
     top_priority: Priority = Priority.CRITICAL
@@ -207,6 +208,7 @@ class Stand:
             operators=(Operator("stop", self.keys["stop"].public),),
             workers=self.workers,
             capacity=self.capacity,
+            share=self.share,
             metrics_listen=("127.0.0.1", 0),
         )
 

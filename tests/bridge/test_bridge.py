@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import zmq
 
 from executor.bridge import wire
 from executor.bridge.client import BridgeClient
-from executor.bridge.curve import CurvePair
+from executor.bridge.curve import CurvePair, make_pair
 from executor.bridge.outcome_wire import unpack
 from executor.errors import OutsideError, RequestRefusedError
 from executor.intent import Priority
@@ -231,6 +232,67 @@ def test_full_queue_refuses_the_next_with_503(tmp_path: Path) -> None:
             assert client.submit(intent("over")).outcome.result(10).effect == "completed"
     finally:
         stand.close()
+
+
+def test_flood_of_one_leaves_places_to_others(tmp_path: Path) -> None:
+    """One client gets its share of the queue and 503 beyond it; another still gets in; alone it may fill the queue."""
+    stand = Stand(tmp_path, capacity=10, share=50).open()
+    try:
+        with stand.client() as flood, stand.client("other") as other:
+            flood.submit(intent("running", "wait", "go")).accepted.result(10)
+            stand.executor.wait_started(1)
+            for number in range(5):
+                flood.submit(intent(f"w-{number}")).accepted.result(10)
+            with pytest.raises(RequestRefusedError, match="share") as error:
+                flood.submit(intent("over")).accepted.result(10)
+            assert (error.value.status, error.value.reason) == (503, "queue.share")
+            other.submit(intent("another", requester="other")).accepted.result(10)
+            stand.service.reload(replace(stand.config(), clients=stand.config().clients[:1]))
+            for number in range(4):
+                flood.submit(intent(f"alone-{number}")).accepted.result(10)
+            with pytest.raises(RequestRefusedError, match="10 tasks wait"):
+                flood.submit(intent("full")).accepted.result(10)
+            stand.executor.gate("go").set()
+    finally:
+        stand.close()
+
+
+def test_removed_key_is_refused_from_the_reload_on(stand: Stand) -> None:
+    """On the connection that is there, and on a new one; what it had submitted still ends; an added key is let in."""
+    added = make_pair(stand.state, "added")
+    with stand.client() as client, stand.client("other") as other:
+        running = client.submit(intent("running", "wait", "go"))
+        running.accepted.result(10)
+        (cbo, kept) = stand.config().clients
+        new = replace(stand.config(), clients=(kept, replace(cbo, key=added.public)))
+        assert stand.service.reload(new) == ()
+        with pytest.raises(RequestRefusedError) as error:  # the same name, with the key of before
+            client.submit(intent("late")).accepted.result(10)
+        assert (error.value.status, error.value.reason) == (403, "bridge.stranger")
+        assert not stand.lets_in()
+        assert other.submit(intent("other-1", requester="other")).accepted.result(10)
+        stand.executor.gate("go").set()
+        assert running.outcome.result(10).effect == "completed"
+    endpoint, server = stand.service.bridge.endpoint, stand.keys["bridge"].public
+    with BridgeClient(endpoint, server_key=server, pair=added) as renewed:
+        assert renewed.submit(intent("again")).outcome.result(10).effect == "completed"
+
+
+def test_removed_operator_gives_no_more_orders(stand: Stand) -> None:
+    """The control socket's list is reloaded as well."""
+    with stand.operator() as operator:
+        assert operator.status()["queue"]["mode"] == "open"
+        stand.service.reload(replace(stand.config(), operators=()))
+        with pytest.raises(RequestRefusedError, match="no operator"):
+            operator.scram("late")
+    assert stand.service.intake.mode == "open"
+
+
+def test_reload_names_what_takes_a_restart(stand: Stand) -> None:
+    """Fields that cannot change while the service runs are told, and are not taken over."""
+    new = replace(stand.config(), workers=7, bridge_listen="tcp://127.0.0.1:1", share=80)
+    assert stand.service.reload(new) == ("bridge_listen", "workers")
+    assert stand.service.status()["workers"]["configured"] == stand.workers
 
 
 def test_intent_id_is_used_once(stand: Stand) -> None:

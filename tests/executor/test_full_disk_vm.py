@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from executor.api import Request
 from executor.errors import OutsideError
 from executor.fate import OUT_OF_DISK, WORDS
 from executor.intent import Intent
+from executor.paths import runtime_dir
 from executor.service import LocalExecutor, open_executor
 from executor.svf.machine import check_trace, match_trail
 
@@ -21,10 +24,10 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def disks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """Two small disks of memory: where machines are, and where the state is."""
-    base = tmp_path_factory.mktemp("disks")
-    base.chmod(0o711)
+def disks() -> Iterator[dict[str, Path]]:
+    """Two small disks of memory, where QEMU's account can reach them: for the machines and for the state."""
+    base = runtime_dir().parent / f"full-{os.getpid()}"
+    base.mkdir(mode=0o711)
     made = {"machines": base / "m", "state": base / "s"}
     mounted = []
     try:
@@ -34,8 +37,9 @@ def disks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
             mounted.append(made[name])
         yield made
     finally:
-        for path in mounted:
-            subprocess.run(["umount", path], check=True)
+        for path in mounted:  # lazily: libvirt's root may be in there, and stays open as long as this process
+            subprocess.run(["umount", "-l", path], check=True)
+        shutil.rmtree(base)
 
 
 @pytest.fixture(scope="module")
