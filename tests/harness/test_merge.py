@@ -15,17 +15,22 @@ from harness.report import merge, records
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the two jobs leave what they made: they run once."""
+    return tmp_path_factory.mktemp("shards")
+
+
 @pytest.fixture
-def shards(project: Any, tmp_path: Path) -> list[Path]:
-    """Two shards of three scenarios, as jobs leave them."""
-    project.write("a.yaml", project.hello("one", plan="A"), project.hello("two"), project.attempt)
-    found = []
-    for number in (1, 2):
-        project.run("--alluredir=out/allure-results", "--summary=out/summary.json", f"--shard={number}/2")
-        folder = tmp_path / f"shard-{number}"
-        shutil.move(project.path / "out", folder)
-        found.append(folder)
-    return found
+def shards(project: Any, left: Path, tmp_path: Path) -> list[Path]:
+    """Two shards of three scenarios, as jobs leave them; a test may change its copies."""
+    if not any(left.iterdir()):
+        project.write("a.yaml", project.hello("one", plan="A"), project.hello("two"), project.attempt)
+        for number in (1, 2):
+            project.run("--alluredir=out/allure-results", "--summary=out/summary.json", f"--shard={number}/2")
+            shutil.move(project.path / "out", left / f"shard-{number}")
+    shutil.copytree(left, tmp_path, dirs_exist_ok=True)
+    return sorted(tmp_path.glob("shard-*"))
 
 
 def test_merged_shards_are_the_whole_run(shards: list[Path], tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_a_reload_that_fails_changes_nothing(
 
 def test_nobody_notices_a_reload(policies: Path, hello: DecisionRequest) -> None:
     """Sixteen clients ask while the engine reloads: each gets a decision, none a malformed one."""
-    with PolicyEngine(policies) as engine:
+    with PolicyEngine(policies, timeout_s=60) as engine:  # a slow machine is not the matter here
         stop = threading.Event()
 
         def ask() -> set[str]:

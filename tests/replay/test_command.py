@@ -114,7 +114,8 @@ def test_changes_are_listed_on_request(log: str, changed: Changed, capsys: pytes
 def test_wrong_use(words: list[str], log: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Logs and policies that are not there are wrong use: exit status 2 and one line."""
     assert main(["replay", *(log if word == "LOG" else word for word in words)]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("replay: ")]
+    assert len(said) == 1  # beside the progress that a slow machine lets one see
 
 
 def hostile(number: int) -> Row:
