@@ -1,13 +1,16 @@
-"""The CI recipes and commit hooks: they parse, run what README runs, and keep the report with its history.
+"""The CI recipes and commit hooks: they fit the published schemas, run what README runs, and keep report and history.
 
-No linter of theirs is among our tools: what is checked here is what breaks in practice: YAML, names that refer to each
-other, files and commands that exist, shards that make up one whole.
+What a schema cannot say is checked beside it: names that refer to each other, files and commands that exist, shards
+that make up one whole; and the hooks stop a real commit.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,56 @@ def gitlab_commands() -> list[str]:
     """Every script line of the GitLab jobs."""
     jobs = [job for job in GITLAB.values() if isinstance(job, dict) and "script" in job]
     return [line for job in jobs for line in job["script"]]
+
+
+@pytest.mark.parametrize(
+    ("checker", "file"),
+    [
+        ("check-jsonschema --builtin-schema vendor.github-workflows", ".github/workflows/drills.yml"),
+        ("check-jsonschema --builtin-schema vendor.gitlab-ci", ".gitlab-ci.yml"),
+        ("pre-commit validate-config", ".pre-commit-config.yaml"),
+        ("pre-commit validate-manifest", ".pre-commit-hooks.yaml"),
+    ],
+)
+def test_every_recipe_fits_its_schema(checker: str, file: str, tmp_path: Path) -> None:
+    """The schema its own program publishes, without network; a recipe with one wrong word does not fit."""
+    words = {"script": "scrpt", "runs-on": "run-on", "hooks:": "hoks:", "language:": "langage:"}
+    text = (ROOT / file).read_text("utf-8")
+    wrong = tmp_path / Path(file).name
+    wrong.write_text(re.sub("|".join(words), lambda found: words[found[0]], text))
+    assert program(*checker.split(), str(ROOT / file)).returncode == 0
+    assert program(*checker.split(), str(wrong)).returncode == 1
+
+
+def program(*words: str, folder: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A program of this environment, as a person would call it."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "PYTEST_"))}
+    environment |= {"PATH": path, "PRE_COMMIT_COLOR": "never", **variables}
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_hooks_stop_a_real_commit(tmp_path: Path) -> None:
+    """In a clone with the hooks installed, a scenario with a mistake is not committed, and the mended one is."""
+    clone = tmp_path / "clone"
+    assert program("git", "clone", "-q", str(ROOT), str(clone)).returncode == 0
+    home = {"PRE_COMMIT_HOME": str(tmp_path / "home"), "SKIP": "ruff"}  # ruff has an environment of its own
+    for name in ("tests", "lint"):
+        (clone / ".tox" / name).parent.mkdir(exist_ok=True)
+        (clone / ".tox" / name).symlink_to(sys.prefix)
+    assert program("pre-commit", "install", folder=clone, **home).returncode == 0
+    scenario = clone / "scenarios/hello_staging.yaml"
+    text = scenario.read_text("utf-8")
+    commit = ("git", "-c", "user.name=a", "-c", "user.email=a@example.invalid", "commit", "-aqm", "a drill")
+    scenario.write_text(text.replace("effect: completed", "effect: complete"))
+    refused = program(*commit, folder=clone, **home)
+    assert refused.returncode == 1
+    assert "scenarios/hello_staging.yaml:" in refused.stdout + refused.stderr
+    assert "did you mean completed" in refused.stdout + refused.stderr
+    scenario.write_text(text.replace("its output comes back", "what it printed comes back"))
+    taken = program(*commit, folder=clone, **home)
+    assert taken.returncode == 0, taken.stdout + taken.stderr
+    assert program("git", "status", "--porcelain", "scenarios", folder=clone).stdout == ""
 
 
 @pytest.mark.parametrize("commands", [github_commands(), gitlab_commands()], ids=["github", "gitlab"])
