@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         for problem in problems:
             sys.stderr.write(f"{safe(str(problem))}\n")
-        sys.stdout.write(f"{count} scenarios, {len(problems)} mistakes\n")
+        sys.stdout.write(f"scenarios: {count}, mistakes: {len(problems)}\n")
     return 1 if problems else 0
 
 

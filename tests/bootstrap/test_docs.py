@@ -18,6 +18,10 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 README: Final = (ROOT / "README.md").read_text("utf-8")
 ACTIVATE: Final = ". tools/activate"
 PAGES: Final = ("README.md", "CONTRIBUTING.md", "docs/architecture.md")
+LINKING: Final = [
+    str(path.relative_to(ROOT))
+    for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "guides").glob("*.md")])
+]
 RUN_BY_CI: Final = re.findall(r"^run (.*?) \|\| status=1$", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE)
 STATUSES: Final = {"python3 -m cordon doctor": {0, 1}}
 """Command -> exit statuses that are right besides 0: doctor's answer depends on the host."""
@@ -95,3 +99,11 @@ def test_every_path_that_is_named_exists(page: str) -> None:
     named |= {str(Path(page).parent / link) for link in re.findall(r"\]\(([^)#]+)\)", text)}
     missing = {name for name in named if not (ROOT / name).exists() and not name.startswith(("build/", "report/"))}
     assert missing == set()
+
+
+@pytest.mark.parametrize("page", LINKING)
+def test_every_link_leads_somewhere(page: str) -> None:
+    """A relative link of any page for people names a file or folder that is there."""
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", (ROOT / page).read_text("utf-8"))
+    local = [link for link in links if not re.match(r"[a-z]+:", link)]
+    assert [link for link in local if not (ROOT / page).parent.joinpath(link).exists()] == []
