@@ -15,11 +15,11 @@ from typing import Final, NoReturn, Protocol, cast
 
 from cordon import VERSION
 from cordon.commands import catalogue
+from cordon.parser import EXIT_MISUSE, Parser, give_examples
 from cordon.terminal import one_line
 from executor.errors import CordonError, MisuseError
 
 EXIT_FAILED: Final = 1
-EXIT_MISUSE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 """128 + SIGINT, as shells report it."""
 
@@ -75,12 +75,13 @@ def _dispatch(words: list[str]) -> int:
         _no_such(name, commands)
         return EXIT_MISUSE
     module = _load(name)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"cordon {name}",
         description=module.HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.configure(parser)
+    give_examples(parser)
     return module.run(parser.parse_args(words[index + 1 :]))
 
 
@@ -92,7 +93,7 @@ def _command_index(words: Sequence[str]) -> int:
 def _shell_parser(commands: dict[str, str]) -> argparse.ArgumentParser:
     width = max(map(len, commands), default=0)
     listing = "\n".join(f"  {name:<{width}}  {line}" for name, line in commands.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="cordon",
         usage="cordon [--debug] COMMAND ...",
         description="Proves that an autonomous agent's sandbox holds: verdict = effect = events.",

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 PROGRESS_AFTER_S: Final = 2.0
 """Seconds a step may take before it is announced: below that a line is noise, above it silence looks like a hang."""
 
-_BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Unicode direction marks: they reorder what is shown (CVE-2021-42574, "Trojan Source")."""
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories that are not shown but act: controls, surrogates, separators of lines, and format characters,
+which reorder what is shown (CVE-2021-42574, "Trojan Source"), have no width, or tag it."""
 
 
 def safe(text: str) -> str:
-    """`text` with every control character, direction mark and lone surrogate escaped; line breaks and tabs stay."""
+    """`text` with every control and format character and lone surrogate escaped; line breaks and tabs stay."""
     return "".join(char if char in "\n\t" or _harmless(char) else _escaped(char) for char in text)
 
 
@@ -36,16 +38,15 @@ def one_line(text: str) -> str:
 
 
 def _harmless(char: str) -> bool:
-    code = ord(char)
-    if code < 0x20 or 0x7F <= code < 0xA0 or code in (0x2028, 0x2029):
-        return False
-    return not 0xD800 <= code <= 0xDFFF and char not in _BIDI
+    return " " <= char <= "~" or unicodedata.category(char) not in _HIDDEN
 
 
 def _escaped(char: str) -> str:
     names = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\x1b": "\\e"}
     code = ord(char)
-    return names.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+    return names.get(char) or (
+        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    )
 
 
 def wants_colour(stream: TextIO) -> bool:

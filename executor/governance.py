@@ -205,7 +205,7 @@ class Governance:
 
     def announce_ends(self, log: SvfLog) -> int:
         """Record every end of a lease that no path records, revoked elsewhere or expired unused; how many."""
-        return announce_ends(self._authority.registry, log, self._clock.now_ns(), skip=frozenset(self._under_way))
+        return len(announce_ends(self._authority.registry, log, self._clock.now_ns(), skip=frozenset(self._under_way)))
 
     def stop_reason(self, granted: Granted) -> str:
         """Empty, or why a command running under `granted` has to end now."""

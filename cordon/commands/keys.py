@@ -22,8 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("init", help="make the issuer's first key and those of cp14 and cp18")
-    listing = actions.add_parser("list", help="show every key and when the next rotation is due")
-    listing.add_argument("--json", action="store_true", help="as JSON")
+    actions.add_parser("list", help="show every key and when the next rotation is due")
     actions.add_parser("rotate", help="sign with a new key; the current one stays trusted, the one before is retired")
     register = actions.add_parser("register", help="register a cosigner's public key, or make one that is kept here")
     register.add_argument("role", choices=ROLES)
@@ -37,9 +36,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     curve.add_argument("name", help="whose it is, for example bridge, control, cbo")
     retire = actions.add_parser("retire", help="trust a key no longer")
     retire.add_argument("kid", help="key id, from `cordon keys list`")
+    for action in actions.choices.values():
+        action.add_argument("--json", action="store_true", help="as JSON")
     parser.epilog = (
         "examples:\n  cordon keys init\n  cordon keys list --json\n  cordon keys rotate\n"
-        "  cordon keys register human ada --public 3d40...660c\n\n"
+        "  cordon keys register human ada --public 3d40...660c\n  cordon keys register persona architect --generate\n"
+        "  cordon keys curve cbo\n  cordon keys retire 5f3a...09c1\n\n"
         "Every change is recorded in the audit trail before it is made."
     )
 
@@ -70,7 +72,7 @@ class _Later:
         self.events.append((kind, actor, dict(data or {})))
 
 
-def _init(_: argparse.Namespace, store: KeyStore) -> None:
+def _init(args: argparse.Namespace, store: KeyStore) -> None:
     later = _Later()
     trust = store.init(later)
     for agent in AGENTS:
@@ -78,7 +80,9 @@ def _init(_: argparse.Namespace, store: KeyStore) -> None:
     with _trail(store) as log:
         for kind, actor, data in later.events:
             log.emit(kind, actor, data=data)
-    sys.stdout.write(f"issuer key {trust.current.kid}; rotation is due {rfc3339(trust.rotation_due_ns())[:10]}\n")
+    due = rfc3339(trust.rotation_due_ns())
+    said = {"current": trust.current.kid, "rotation_due": due, "agents": list(AGENTS)}
+    _say(args, said, f"issuer key {trust.current.kid}; rotation is due {due[:10]}")
 
 
 def _list(args: argparse.Namespace, store: KeyStore) -> None:
@@ -122,11 +126,12 @@ def _rows(ring: KeyRing) -> list[dict[str, str]]:
     return [*rows, *({"kid": kid, **empty} for kid in sorted(ring.retired))]
 
 
-def _rotate(_: argparse.Namespace, store: KeyStore) -> None:
+def _rotate(args: argparse.Namespace, store: KeyStore) -> None:
     with _trail(store) as log:
         done = store.rotate(log)
     retired = f", {done.retired} is retired" if done.retired else ""
-    sys.stdout.write(f"current key {done.current}; {done.previous} stays trusted for verifying{retired}\n")
+    said = {"current": done.current, "previous": done.previous, "retired": done.retired}
+    _say(args, said, f"current key {done.current}; {done.previous} stays trusted for verifying{retired}")
 
 
 def _register(args: argparse.Namespace, store: KeyStore) -> None:
@@ -136,13 +141,14 @@ def _register(args: argparse.Namespace, store: KeyStore) -> None:
             key = store.create(role, args.holder, log)
         else:
             key = store.register(role, args.holder, args.public, log)
-    sys.stdout.write(f"{key.kid} {key.role} {key.holder} {key.public.hex()}\n")
+    said = {"kid": key.kid, "role": key.role, "holder": key.holder, "public": key.public.hex()}
+    _say(args, said, " ".join(said.values()))
 
 
 def _retire(args: argparse.Namespace, store: KeyStore) -> None:
     with _trail(store) as log:
         store.retire(args.kid, log)
-    sys.stdout.write(f"{args.kid} is retired\n")
+    _say(args, {"retired": args.kid}, f"{args.kid} is retired")
 
 
 def _curve(args: argparse.Namespace, _: KeyStore) -> None:
@@ -150,7 +156,15 @@ def _curve(args: argparse.Namespace, _: KeyStore) -> None:
     from executor.bridge.curve import FOLDER, make_pair  # noqa: PLC0415 - libzmq is needed for this action only
 
     pair = make_pair(state_dir(), args.name)
-    sys.stdout.write(f"{state_dir() / FOLDER / args.name}.key\npublic {pair.public.decode()}\n")
+    said = {"file": f"{state_dir() / FOLDER / args.name}.key", "public": pair.public.decode()}
+    _say(args, said, f"{said['file']}\npublic {said['public']}")
+
+
+def _say(args: argparse.Namespace, said: Mapping[str, Any], words: str) -> None:
+    if args.json:
+        print_json(dict(said))
+    else:
+        sys.stdout.write(f"{words}\n")
 
 
 def _trail(store: KeyStore) -> SvfLog:

@@ -1,4 +1,4 @@
-"""`cordon lease`: issue, verify, cosign, revoke, renew, list and show leases."""
+"""`cordon lease`: issue, verify, cosign, revoke, expire, renew, list and show leases."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from cordon.parser import count
 from cordon.terminal import one_line, print_json, table
 from executor import canonical
 from executor.clock import SystemClock, rfc3339
@@ -24,14 +25,13 @@ from executor.lease import (
     LeaseAuthority,
     LeaseScope,
     LeaseVerifier,
-    announce_ends,
     intent_digest,
 )
 from executor.lease.admission import read_document
 from executor.paths import state_dir
 from executor.svf import SvfLog
 
-HELP: Final = "issue, verify, cosign, revoke, renew, list and show leases"
+HELP: Final = "issue, verify, cosign, revoke, expire, renew, list and show leases"
 MAX_INPUT: Final = 4 << 20
 """Bytes read from a file or standard input."""
 
@@ -68,22 +68,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("lease_id")
     revoke.add_argument("--why", required=True)
     revoke.add_argument("--by", default="human", help="who takes it back (human)")
+    actions.add_parser("expire", help="record the ends of leases whose time is over (a running service does it itself)")
     renew = actions.add_parser("renew", help="the same permission with a new life; the old lease is revoked")
     renew.add_argument("lease_id")
     renew.add_argument("--policy-digest", required=True, metavar="sha256:HEX")
     renew.add_argument("--expires", type=int, default=MAX_LIFETIME_S, metavar="SECONDS")
     listing = actions.add_parser("list", help="the latest leases")
     listing.add_argument("--intent", default="", metavar="ID")
-    listing.add_argument("-n", type=int, default=20, metavar="COUNT")
+    listing.add_argument("-n", type=count, default=20, metavar="COUNT")
     show = actions.add_parser("show", help="one lease, and what the registry knows of it")
     show.add_argument("lease_id")
-    for action in (check, listing):
-        action.add_argument("--json", action="store_true", help="as JSON")
-    parser.epilog = (
-        "examples:\n  cordon lease list\n  cordon lease verify lease.json --intent intent.json\n"
-        "  cordon lease revoke lease-0123... --why 'wrong target'\n"
-        "  cordon lease cosign lease-0123... human ada --key ada.key"
-    )
+    always = (issue, renew, show)
+    for action in actions.choices.values():
+        action.add_argument(
+            "--json", action="store_true", help="as JSON, as it is anyway" if action in always else "as JSON"
+        )
+    parser.epilog = """\
+examples:
+  cordon lease issue intent.json --policy-digest sha256:0123... --expires 120
+  cordon lease verify lease.json --intent intent.json
+  cordon lease verify lease.json --offline --json
+  cordon lease cosign lease-0123... human ada --key ada.key
+  cordon lease revoke lease-0123... --why 'wrong target'
+  cordon lease expire
+  cordon lease renew lease-0123... --policy-digest sha256:0123...
+  cordon lease list --intent intent-1
+  cordon lease show lease-0123..."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         "verify": _verify,
         "cosign": _cosign,
         "revoke": _revoke,
+        "expire": _expire,
         "renew": _renew,
         "list": _list,
         "show": _show,
@@ -167,7 +178,11 @@ def _facts(args: argparse.Namespace, lease: Lease) -> Facts:
 
 def _cosign(args: argparse.Namespace, store: KeyStore, authority: LeaseAuthority) -> int:
     if args.bytes:
-        sys.stdout.write(authority.get(args.lease_id).signed_bytes().decode())
+        signed = authority.get(args.lease_id).signed_bytes().decode()
+        if args.json:
+            print_json({"lease_id": args.lease_id, "bytes": signed})
+        else:
+            sys.stdout.write(signed)
         return 0
     with _trail(store) as log:
         if args.signature:
@@ -187,18 +202,33 @@ def _revoke(args: argparse.Namespace, store: KeyStore, authority: LeaseAuthority
     record = authority.revoke(args.lease_id, by=args.by, why=args.why)
     try:
         with _trail(store) as log:
-            announce_ends(authority.registry, log, SystemClock().now_ns())
-        recorded = "recorded"
+            authority.expire(log)
+        recorded, words = True, "recorded"
     except AuditError as error:
-        recorded = f"not recorded here ({one_line(str(error))}); whoever writes the trail records it"
-    sys.stdout.write(f"{record.lease_id} is revoked; {recorded}\n")
+        recorded, words = False, f"not recorded here ({one_line(str(error))}); whoever writes the trail records it"
+    if args.json:
+        print_json({"lease_id": record.lease_id, "state": "revoked", "recorded": recorded})
+    else:
+        sys.stdout.write(f"{record.lease_id} is revoked; {words}\n")
+    return 0
+
+
+def _expire(args: argparse.Namespace, store: KeyStore, authority: LeaseAuthority) -> int:
+    with _trail(store) as log:
+        ended = authority.expire(log)
+    if args.json:
+        print_json([{"lease_id": record.lease_id, "state": record.state(SystemClock().now_ns())} for record in ended])
+    else:
+        for record in ended:
+            sys.stdout.write(f"{record.lease_id} {record.state(SystemClock().now_ns())}\n")
+        sys.stdout.write(f"recorded: {len(ended)}\n")
     return 0
 
 
 def _renew(args: argparse.Namespace, store: KeyStore, authority: LeaseAuthority) -> int:
     with _trail(store) as log:
         lease = authority.renew(args.lease_id, policy_digest=args.policy_digest, expires_in_s=args.expires)
-        announce_ends(authority.registry, log, SystemClock().now_ns())
+        authority.expire(log)
         _record_issue(log, lease, renews=args.lease_id)
     sys.stdout.write(lease.document().decode() + "\n")
     return 0

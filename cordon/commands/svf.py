@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, TextIO
 
+from cordon.output import written
+from cordon.parser import count
 from cordon.terminal import one_line, print_json, table
 from executor.clock import SystemClock
 from executor.errors import DamagedAuditError, MisuseError
@@ -34,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     tail = actions.add_parser("tail", help="the last events")
-    tail.add_argument("-n", type=int, default=20, metavar="COUNT", help="how many (20)")
+    tail.add_argument("-n", type=count, default=20, metavar="COUNT", help="how many (20)")
     tail.add_argument("-f", "--follow", action="store_true", help="go on as events are recorded, until Ctrl-C")
     show = actions.add_parser("show", help="events of one intent, lease, VM, type or number")
     check = actions.add_parser("verify", help="check chain and signed head; the first damage is named")
@@ -54,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         for name in ("intent", "lease", "vm"):
             action.add_argument(f"--{name}", default="", metavar="ID", help=f"only this {name}'s events")
         action.add_argument("--type", default="", help="only this type or family, for example exec_event")
-    show.add_argument("--seq", type=int, default=0, metavar="NUMBER", help="only this record")
+    show.add_argument("--seq", type=count, default=0, metavar="NUMBER", help="only this record")
     parser.epilog = (
         "examples:\n  cordon svf tail -n 5\n  cordon svf show --intent intent-1\n  cordon svf verify --sealed\n"
         "  cordon svf coverage --svg machine.svg\n  cordon svf export --format csv -o trail.csv"
@@ -96,7 +98,7 @@ def line_of(event: Event) -> str:
 
 
 def _tail(args: argparse.Namespace, directory: Path) -> int:
-    events = deque(chosen(args, read(directory)), maxlen=max(args.n, 0))
+    events = deque(chosen(args, read(directory)), maxlen=args.n)
     _print(args, events)
     last = max((event.seq for event in events), default=0)
     while args.follow:
@@ -116,6 +118,8 @@ def _show(args: argparse.Namespace, directory: Path) -> int:
         table(["field", "value"], [(name, _cell(events[0], name)) for name in _COLUMNS])
     else:
         _print(args, events)
+    if not events:
+        sys.stderr.write("cordon svf show: no event is like that\n")
     return 0 if events else 1
 
 
@@ -144,7 +148,8 @@ def _coverage(args: argparse.Namespace, directory: Path) -> int:
     faults = machine.check_trace(events)
     covered = machine.suite_coverage(events)
     if args.svg:
-        args.svg.write_text(machine.svg(covered), encoding="utf-8")
+        with written(args.svg) as stream:
+            stream.write(machine.svg(covered))
     if args.json:
         print_json({**covered.to_json(), "faults": [str(fault) for fault in faults]})
     else:
@@ -165,7 +170,7 @@ def _export(args: argparse.Namespace, directory: Path) -> int:
     if args.output is None:
         write_export(args.format, events, sys.stdout)
     else:
-        with args.output.open("w", encoding="utf-8", newline="") as stream:
+        with written(args.output) as stream:
             write_export(args.format, events, stream)
     return 0
 
@@ -179,10 +184,11 @@ def write_export(form: str, events: Iterable[Event], stream: TextIO) -> None:
             cells = (_cell(event, name) for name in _COLUMNS)
             writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
         return
-    before, between, after = ("[\n", ",\n", "\n]\n") if form == "json" else ("", "\n", "\n")
+    before, between, after = ("[\n", ",\n", "\n]\n") if form == "json" else ("", "", "")
+    end = "" if form == "json" else "\n"
     stream.write(before)
     for number, event in enumerate(events):
-        stream.write((between if number else "") + json.dumps(event.to_json(), sort_keys=True))
+        stream.write((between if number else "") + json.dumps(event.to_json(), sort_keys=True) + end)
     stream.write(after)
 
 

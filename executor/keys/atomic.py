@@ -43,12 +43,18 @@ def write_atomic(path: Path, content: bytes, mode: int) -> None:
                 stream.flush()
                 os.fsync(stream.fileno())
             temporary.replace(path)
-        except OSError:
+        except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
     except OSError as error:
         raise outside(f"cannot write {path}", error) from error
+
+
+def sweep(folder: Path, names: str = "*") -> None:
+    """Remove what killed writers left of files called `names` (a glob); for whoever holds the lock of these files."""
+    for path in folder.glob(f".{names}.{'[0-9a-f]' * 12}"):
+        path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,7 +13,8 @@ old private key is removed. A crash in between leaves the old keys working.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -67,7 +68,7 @@ class KeyStore:
         atomic.make_private_folder(self._folder)
         atomic.make_private_folder(self._private)
         self._trust.parent.mkdir(parents=True, exist_ok=True)
-        with atomic.exclusive(self._folder / ".lock"):
+        with self._changing():
             if self._trust.exists():
                 raise MisuseError(f"{self._trust} exists; `cordon keys rotate` makes a new key")
             seed, key = self._new_issuer_key()
@@ -94,7 +95,7 @@ class KeyStore:
 
     def rotate(self, audit: Audit | None = None) -> Rotation:
         """New current key; the current one becomes the previous one, and the one before is retired and removed."""
-        with atomic.exclusive(self._folder / ".lock"):
+        with self._changing():
             old = self._read_trust()
             seed, key = self._new_issuer_key()
             gone = old.previous.kid if old.previous else ""
@@ -108,8 +109,7 @@ class KeyStore:
                 self._write_retired(self._read_retired() | {gone})
             self._write_trust(Trust(key, old.current))
             # Only the current key signs; the previous one is needed for verifying alone.
-            for kid in (old.current.kid, gone):
-                self._remove_private(kid)
+            self._keep_private({key.kid, *(registered.kid for registered in self._read_registered())})
             return Rotation(key.kid, old.current.kid, gone)
 
     def create(self, role: Role, holder: str, audit: Audit | None = None) -> RegisteredKey:
@@ -123,7 +123,7 @@ class KeyStore:
 
     def retire(self, kid: str, audit: Audit | None = None) -> None:
         """Trust `kid` no longer; raises `MisuseError` for the issuer's current key, which `rotate` replaces."""
-        with atomic.exclusive(self._folder / ".lock"):
+        with self._changing():
             trust = self._read_trust()
             if kid == trust.current.kid:
                 raise MisuseError("this is the current issuer key; `cordon keys rotate` first")
@@ -146,7 +146,7 @@ class KeyStore:
     def _register(self, role: Role, holder: str, public: bytes, seed: bytes, audit: Audit | None) -> RegisteredKey:
         if not holder.isascii() or not holder.replace("-", "").replace("_", "").replace(".", "").isalnum():
             raise InvalidInputError(f"holder {holder!r}: letters, digits, '-', '_' and '.' make a name")
-        with atomic.exclusive(self._folder / ".lock"):
+        with self._changing():
             keys = self._read_registered()
             kid = key_id(public)
             trust = self._read_trust()
@@ -160,6 +160,15 @@ class KeyStore:
                 self._write_private(kid, seed)
             self._write_registered([*keys, key])
             return key
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the keys against every other process."""
+        with atomic.exclusive(self._folder / ".lock"):
+            for folder in (self._folder, self._private):
+                atomic.sweep(folder)
+            atomic.sweep(self._trust.parent, self._trust.name)
+            yield
 
     def _new_issuer_key(self) -> tuple[bytes, TrustedKey]:
         seed = secrets.token_bytes(SEED_BYTES)
@@ -214,6 +223,12 @@ class KeyStore:
 
     def _write_private(self, kid: str, seed: bytes) -> None:
         atomic.write_atomic(self._private / f"{kid}.key", seed.hex().encode() + b"\n", atomic.SECRET_MODE)
+
+    def _keep_private(self, kids: set[str]) -> None:
+        """Remove every private key but those of `kids`; an interrupted rotation or registration leaves one behind."""
+        for path in self._private.glob("*.key"):
+            if path.stem not in kids:
+                path.unlink(missing_ok=True)
 
     def _remove_private(self, kid: str) -> None:
         if kid:

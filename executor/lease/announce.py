@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from executor.errors import CordonError
 
 if TYPE_CHECKING:
+    from executor.lease.record import LeaseRecord
     from executor.lease.registry import Registry
     from executor.svf import SvfLog
 
@@ -17,8 +18,10 @@ EVERY_S: Final = 2.0
 """How long an end may stay unannounced: nothing waits for the announcement, the lease is refused at once."""
 
 
-def announce_ends(registry: Registry, log: SvfLog, now_ns: int, *, skip: frozenset[str] = frozenset()) -> int:
-    """Record every end that is not on record yet; how many. Called by whoever writes the trail.
+def announce_ends(
+    registry: Registry, log: SvfLog, now_ns: int, *, skip: frozenset[str] = frozenset()
+) -> list[LeaseRecord]:
+    """Record every end that is not on record yet; whose they were. Called by whoever writes the trail.
 
     `skip`: leases whose path is under way and records the end itself.
     """
@@ -31,7 +34,7 @@ def announce_ends(registry: Registry, log: SvfLog, now_ns: int, *, skip: frozens
         else:
             log.emit("lease_event.EXPIRED", "cp20", lease_id=record.lease_id, data={"intent": record.intent_id})
         registry.mark_announced(record.lease_id)
-    return len(ended)
+    return ended
 
 
 class Announcer:

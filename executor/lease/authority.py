@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from executor import canonical
 from executor.clock import Clock, rfc3339
@@ -18,6 +18,7 @@ from executor.keys import ALGORITHM, ISSUER, KeyRing, Role, Signer, parse_role, 
 from executor.keys.atomic import write_atomic
 from executor.lease import admission
 from executor.lease.admission import MAX_LIFETIME_S, Facts, VerifiedLease
+from executor.lease.announce import announce_ends
 from executor.lease.document import (
     SCHEMA,
     SCHEMA_TEXT,
@@ -31,7 +32,12 @@ from executor.lease.document import (
 from executor.lease.record import LeaseRecord
 from executor.lease.registry import Registry
 
+if TYPE_CHECKING:
+    from executor.svf import SvfLog
+
 _SECOND: Final = 1_000_000_000
+MAX_USES: Final = 1000
+"""As lease_schema.json has it."""
 REGISTRY_NAME: Final = "registry.sqlite"
 
 
@@ -101,6 +107,8 @@ class LeaseAuthority:
             raise MisuseError(
                 f"a lease lives 1 to {MAX_LIFETIME_S} s and starts within that; asked for {expires_in_s} s"
             )
+        if not 1 <= uses <= MAX_USES:
+            raise MisuseError(f"a lease is good for 1 to {MAX_USES} uses; asked for {uses}")
         now_ns = self._clock.now_ns() // 1000 * 1000
         unsigned = Lease(
             schema=SCHEMA,
@@ -138,13 +146,19 @@ class LeaseAuthority:
         more = replace(lease, cosigners=(*lease.cosigners, Cosigner(parse_role(role), holder, kid, signature)))
         parse_lease(more.to_json())
         admission.check_cosigners(more, self._ring(), more.signed_bytes())
-        self.registry.replace_document(more)
+        if not self.registry.replace_document(more, record.document):
+            # Somebody else cosigned in between; with his signature the rules are asked again.
+            return self.add_cosignature(lease_id, role, holder, kid, signature)
         self._publish(more)
         return more
 
     def revoke(self, lease_id: str, *, by: str, why: str) -> LeaseRecord:
         """Take a lease back for good; a task that runs under it is killed by whoever watches it."""
         return self.registry.revoke(lease_id, by=by, why=why, now_ns=self._clock.now_ns())
+
+    def expire(self, log: SvfLog) -> list[LeaseRecord]:
+        """Record in the audit trail every lease whose end is not there yet: its time is over, or it was revoked."""
+        return announce_ends(self.registry, log, self._clock.now_ns())
 
     def renew(
         self,

@@ -101,13 +101,14 @@ class Registry:
             "WHERE (? = '' OR intent_id = ?) ORDER BY issued_ns DESC, lease_id LIMIT ?", (intent_id, intent_id, limit)
         )
 
-    def replace_document(self, lease: Lease) -> None:
-        """Store `lease` with one more cosigner; its signed bytes are unchanged."""
+    def replace_document(self, lease: Lease, old: bytes) -> bool:
+        """Store `lease` with one more cosigner in place of `old`; False when that is no longer what is stored."""
         with self._writing(durable=False) as db:
-            db.execute(
-                "UPDATE lease SET document = ? WHERE lease_id = ? AND digest = ?",
-                (lease.document(), lease.lease_id, lease.digest()),
+            done = db.execute(
+                "UPDATE lease SET document = ? WHERE lease_id = ? AND digest = ? AND document = ?",
+                (lease.document(), lease.lease_id, lease.digest(), old),
             )
+            return done.rowcount == 1
 
     def consume(self, lease_id: str, *, task_id: str, now_ns: int) -> None:
         """Take one use, atomically; raises `LeaseRefusedError` when there is none left (or no longer)."""

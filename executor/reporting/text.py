@@ -10,7 +10,7 @@ import html as _html
 import re
 from typing import Final
 
-_BIDI: Final = "\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff"
+_BIDI: Final = "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff"
 _HIDDEN: Final = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e007f]")
 """Everything below space but tab and line feed, C1 controls, marks that reorder or hide text, surrogates, tags."""
 _NAMES: Final = {"\r": "\\r", "\x1b": "\\e", "\x00": "\\0"}

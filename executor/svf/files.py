@@ -49,6 +49,8 @@ def file_of(directory: Path, first: int) -> LogFile:
 
 def lines_of(path: Path) -> Iterator[bytes]:
     """The lines of one file, line feed included; one beyond `MAX_LINE` comes in pieces, none of them a record."""
+    if not path.is_file():  # a pipe would never end, and never begin
+        raise OSError(errno.EINVAL, f"{path.name} is no regular file")
     with path.open("rb", buffering=1 << 18) as stream:
         while line := stream.readline(MAX_LINE + 1):
             yield line

@@ -28,7 +28,9 @@ class Terminal(io.StringIO):
 def test_safe_text_holds_no_control_character(text: str) -> None:
     """Whatever comes in, only line breaks and tabs are left of what controls a terminal."""
     shown = safe(text)
-    assert not [char for char in shown if unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} and char not in "\n\t"]
+    assert not [
+        char for char in shown if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and char not in "\n\t"
+    ]
     shown.encode("utf-8")
 
 
@@ -52,6 +54,8 @@ def test_plain_text_is_left_alone(text: str) -> None:
         ("a\rb", "a\\rb"),
         ("\u202egnp.exe", "\\u202egnp.exe"),
         ("\u2028", "\\u2028"),
+        ("a\u200bb\ufeff\xad", "a\\u200bb\\ufeff\\xad"),
+        ("\U000e0041", "\\U000e0041"),
         ("\udc80", "\\udc80"),
         ("Grüße 漢字", "Grüße 漢字"),
     ],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import logging
 import pickle
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,40 @@ def test_without_a_record_nothing_rotates(store: KeyStore, fail_at: str) -> None
         store.rotate(Recorder(fail_at))
     assert store.ring() == before
     assert store.issuer().kid == before.trust.current.kid
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_rotation_killed_anywhere_can_be_done_again(
+    tmp_path: Path, store: KeyStore, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """At every change of a file: afterwards a trusted key signs, and the next rotation leaves one private key."""
+    store.rotate()
+    changes: list[str] = []
+
+    def killed(path: Path, *_: object) -> None:
+        changes.append(path.name)
+        if len(changes) == step + 1:
+            raise KeyboardInterrupt
+
+    def dying(method: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(path: Path, *args: Any, **named: Any) -> Any:
+            killed(path)
+            return method(path, *args, **named)
+
+        return wrapped
+
+    with monkeypatch.context() as patched:
+        for name in ("replace", "unlink"):
+            patched.setattr(Path, name, dying(getattr(Path, name)))
+        with contextlib.suppress(KeyboardInterrupt):
+            store.rotate()
+    assert store.issuer().kid in store.ring().issuer_keys()
+    last = store.rotate()
+    ring = store.ring()
+    assert set(ring.issuer_keys()) == {last.current, last.previous}
+    assert [path.name for path in (tmp_path / "keys" / "private").iterdir()] == [f"{last.current}.key"]
+    assert [path.name for path in (tmp_path / "policies").iterdir()] == ["trust_keys.json"]
+    assert len(changes) >= min(step + 1, 4)
 
 
 def test_rotation_is_due_after_a_quarter(store: KeyStore, clock: ManualClock) -> None:

@@ -17,6 +17,7 @@ from executor.errors import InvalidInputError, LeaseRefusedError, MisuseError
 from executor.intent import Command, FileIn, Intent, Limits
 from executor.keys import SeedSigner, Signer
 from executor.lease import Cosigner, Cosigning, Facts, Lease, LeaseAuthority, LeaseVerifier, intent_digest, parse_lease
+from executor.lease.registry import Registry
 from tests.lease.conftest import HUMAN, POLICY, Desk
 
 Fields = dict[str, Any]
@@ -423,6 +424,23 @@ def test_ends_are_announced_once(desk: Desk) -> None:
     for lease_id in waiting:
         registry.mark_announced(lease_id)
     assert registry.unannounced(desk.clock.ns) == []
+
+
+def test_cosigners_at_the_same_moment_lose_nobody(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stores a signature over one that came in between asks the rules again; both are in the lease."""
+    lease = desk.issue(desk.intent("production"))
+    store = Registry.replace_document
+    agents = iter(["cp14"])
+
+    def late(self: Registry, more: Lease, old: bytes) -> bool:
+        for agent in agents:
+            desk.authority.cosign(lease.lease_id, "agent", agent, desk.store.signer_for(agent))
+        return store(self, more, old)
+
+    monkeypatch.setattr(Registry, "replace_document", late)
+    whole = desk.authority.cosign(lease.lease_id, "human", "ada", HUMAN)
+    assert [cosigner.id for cosigner in whole.cosigners] == ["cp14", "ada"]
+    assert desk.authority.get(lease.lease_id) == whole
 
 
 def test_two_keys_for_production(desk: Desk) -> None:

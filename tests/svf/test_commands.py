@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,10 @@ import pytest
 from cordon.__main__ import main
 from executor.clock import SystemClock
 from executor.keys import KeyStore, SeedSigner
+from executor.lease.authority import REGISTRY_NAME
+from executor.lease.registry import Registry
 from executor.svf import SvfLog, read
+from executor.svf.files import log_files
 
 POLICY = f"sha256:{'a' * 64}"
 EVIL = "\x1b]0;owned\x07\x1b[2J\r\u202e=HYPERLINK(1)\n99 fake line"
@@ -207,3 +211,71 @@ def test_coverage_draws_and_can_demand_everything(cordon: Cordon, tmp_path: Path
     assert (status, json.loads(text)["types_covered"]) == (0, 1)
     assert drawing.read_text("utf-8").startswith("<svg")
     assert cordon("svf", "coverage", "--full")[0] == 1
+
+
+def test_ends_of_leases_are_recorded_by_expire(cordon: Cordon, trail: Path, intent: str) -> None:
+    """A lease whose second is over is expired, on record once; a revocation is on record already."""
+    status, document = cordon("lease", "issue", intent, "--policy-digest", POLICY, "--expires", "1", "--json")
+    lease = json.loads(document)["lease_id"]
+    other = json.loads(cordon("lease", "issue", intent, "--policy-digest", POLICY)[1])["lease_id"]
+    said = json.loads(cordon("lease", "revoke", other, "--why", "x", "--json")[1])
+    assert said == {"lease_id": other, "state": "revoked", "recorded": True}
+    registry = Registry(trail.parents[1] / "outgoing/leases" / REGISTRY_NAME)
+    record = registry.find(lease)
+    assert record is not None
+    while SystemClock().now_ns() < record.expires_ns:
+        assert cordon("lease", "verify", "--offline", str(trail.parents[1] / f"outgoing/leases/{lease}.json"))[0] < 2
+    registry.close()
+    assert cordon("lease", "expire", "--json") == (
+        0, json.dumps([{"lease_id": lease, "state": "expired"}], indent=2) + "\n",
+    )  # fmt: skip
+    assert cordon("lease", "expire") == (0, "recorded: 0\n")
+    assert types(trail)[-2:] == ["lease_event.REVOKED", "lease_event.EXPIRED"]
+    assert status == 0
+
+
+def test_a_lease_is_good_for_one_to_a_thousand_uses(cordon: Cordon, intent: str) -> None:
+    """A wrong number of uses is refused in words."""
+    for uses in ("0", "-1", "1001"):
+        status, said = cordon("lease", "issue", intent, "--policy-digest", POLICY, "--uses", uses)
+        assert (status, said.count("\n")) == (2, 1)
+        assert "1 to 1000 uses" in said
+
+
+@pytest.mark.parametrize("words", [("export", "-o"), ("coverage", "--svg")])
+def test_a_file_that_cannot_be_written_is_one_line(cordon: Cordon, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """No traceback, no half file."""
+    status, said = cordon("svf", *words, str(tmp_path / "nowhere" / "x"))
+    assert (status, said) == (2, said.splitlines()[0] + "\n")
+    assert "cannot write" in said
+
+
+def test_an_export_that_fails_leaves_the_old_file(cordon: Cordon, trail: Path, tmp_path: Path) -> None:
+    """A trail that is no trail any more does not cost the last good export, and leaves nothing beside it."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    target = folder / "trail.json"
+    assert cordon("svf", "export", "--format", "json", "-o", str(target))[0] == 0
+    good = target.read_bytes()
+    with log_files(trail)[0].path.open("ab") as stream:
+        stream.write(b"{}\n")
+    assert cordon("svf", "export", "--format", "json", "-o", str(target))[0] == 2
+    assert target.read_bytes() == good
+    assert list(folder.iterdir()) == [target]
+
+
+def test_an_empty_export_is_empty(cordon: Cordon) -> None:
+    """No event: no line of JSON Lines, an empty list of JSON."""
+    assert cordon("svf", "export", "--intent", "none") == (0, "")
+    status, text = cordon("svf", "export", "--intent", "none", "--format", "json")
+    assert (status, json.loads(text)) == (0, [])
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(cordon: Cordon, trail: Path) -> None:
+    """What is no regular file is said to be none."""
+    path = log_files(trail)[0].path
+    path.unlink()
+    os.mkfifo(path)
+    status, said = cordon("svf", "verify")
+    assert status == 1
+    assert "no regular file" in said
