@@ -16,6 +16,7 @@ from executor.api import Executor
 from executor.errors import OutsideError
 from executor.policy import Decision, PolicyEngine
 from executor.service import open_executor
+from fixtures.test_hosts import simulated_world
 from harness.conform import corpus
 from harness.conform.run import Nothing
 from harness.judgement.runs import Plan, perform
@@ -33,7 +34,9 @@ def figures() -> list[dict[str, Any]]:
     timed.install(setattr)
     took: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory(prefix="cordon-bench-", dir=folder) as state:
-        executor = open_executor("sim", state=Path(state) / "state", policies=POLICIES, drill=True)
+        executor = open_executor(
+            "sim", state=Path(state) / "state", policies=POLICIES, drill=True, beyond=simulated_world()
+        )
         try:
             begun = time.perf_counter()
             for group in found.groups:

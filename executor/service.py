@@ -42,6 +42,7 @@ from executor.sentinel.review import Sentinel
 from executor.sim import SimProvider, open_machines
 from executor.sim.clock import SimClock
 from executor.sim.process import UnmodelledError
+from executor.sim.segment import Beyond
 from executor.svf import SvfLog
 
 Wanted = Literal["auto", "kvm", "tcg", "sim"]
@@ -183,7 +184,7 @@ class LocalExecutor:
         self._resources.close()
 
 
-def open_executor(
+def open_executor(  # noqa: PLR0913 - what an executor is made of, all by name
     engine: Wanted = "auto",
     *,
     state: Path | None = None,
@@ -193,13 +194,15 @@ def open_executor(
     clock: Clock | None = None,
     network: NetworkConfig | None = None,
     pool: PoolPlan = PoolPlan(),  # noqa: B008 - frozen
+    beyond: Beyond | None = None,
 ) -> LocalExecutor:
     """An executor that decides by `policies` and keeps its state in `state`.
 
     `pool`: how many machines wait, and whether they are used again.
 
     `drill` makes the keys a drill signs with, where there are none. Building the image and probing KVM happen here,
-    with `progress` told. `network` says where machines with net:egress may get out: by default nowhere.
+    with `progress` told. `network` says where machines with net:egress may get out: by default nowhere. `beyond` is
+    the same for the simulator: who answers there.
     Raises `OutsideError` naming what is missing, `MisuseError` when `state` has no keys.
     """
     if engine not in {"auto", "kvm", "tcg", "sim"}:
@@ -219,7 +222,7 @@ def open_executor(
         host: VmHost | SimProvider
         provider: WarmProvider | SimProvider
         if virtual:
-            host, facts = open_machines(virtual, resources, recorder=log)
+            host, facts = open_machines(virtual, resources, recorder=log, beyond=beyond)
             provider = host
         else:
             host, provider, facts = _machines(engine, clock, progress, resources, network, pool, log)

@@ -537,10 +537,21 @@ def ioctl(k: Kernel, p: Process, number: int, request: int, argument: Any) -> li
     if opened.kind == "socket" and 0x8900 <= request < 0x9000:
         if request in {0x8914, 0x8916, 0x891C, 0x8922, 0x8924, 0x890B, 0x890C}:
             p.need("NET_ADMIN")
+            _set_up_card(k, p, request, data)
         return [0, data]
     if request in {0x5450, 0x5451, 0x5421, 0x541B}:
         return [0, data]
     raise UnmodelledError(f"ioctl {request:#x}")
+
+
+def _set_up_card(k: Kernel, p: Process, request: int, data: bytes) -> None:
+    """Orders to a card by its name: there has to be one. An address is taken or, as 0.0.0.0, given up."""
+    name = data[:16].split(b"\0", 1)[0].decode(errors="replace").partition(":")[0]
+    if request in {0x8914, 0x8916, 0x891C, 0x8922, 0x8924} and name not in k.world.interfaces(p):
+        raise error(errno.ENODEV)
+    if request == 0x8916 and name != "lo":
+        address = ".".join(str(one) for one in data[20:24])
+        k.world.aliases = set() if address == "0.0.0.0" else {*k.world.aliases, address}  # noqa: S104 - compared
 
 
 def _file_control(p: Process, opened: OpenFile, request: int, data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Sockets of a guest without a network, and of one whose card leads to an allowlist."""
+"""Sockets: within the machine, and through its card, where it has one (executor/sim/calls_wire.py)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import errno
 import os
 import stat
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from executor.sim import calls_wire
 from executor.sim.calls import call, raw
 from executor.sim.nodes import Node, error
 from executor.sim.process import OpenFile, Process, UnmodelledError, WaitError
@@ -40,6 +42,18 @@ class Socket:
     closed: bool = False
     ended: bool = False
     """The other side sends no more."""
+    protocol: int = 0
+    options: dict[tuple[int, int], Any] = field(default_factory=dict)
+    remote: tuple[str, int] | None = None
+    """Whom it is connected to beyond the machine."""
+    server: Callable[[bytes], bytes] | None = None
+    """Who speaks there."""
+    failed: int = 0
+    """What the next call is told: an error that came as a packet."""
+    card: str = ""
+    """The card that a packet socket listens on."""
+    asked: bool = False
+    """Whether its first packet has gone out."""
 
     def close(self) -> None:
         """Let go."""
@@ -51,7 +65,8 @@ class Socket:
                 del self.network[key]
 
 
-def _socket(p: Process, number: int) -> Socket:
+def socket_of(p: Process, number: int) -> Socket:
+    """The socket behind a descriptor; raises ENOTSOCK."""
     opened = p.file(number)
     if opened.kind != "socket":
         raise error(errno.ENOTSOCK)
@@ -74,7 +89,7 @@ def socket(k: Kernel, p: Process, family: int, kind: int, protocol: int) -> int:
         p.need("NET_RAW")
     if family in {INET, INET6} and kind == DGRAM and protocol == 1:
         raise error(errno.EACCES)
-    return _install(k, p, Socket(family, kind, k.world.network(p)))
+    return _install(k, p, Socket(family, kind, k.world.network(p), protocol=protocol))
 
 
 @raw("socket")
@@ -96,7 +111,7 @@ def socketpair(k: Kernel, p: Process, family: int, kind: int, _protocol: int) ->
 @call("bind", "bind")
 def bind(k: Kernel, p: Process, number: int, address: Any) -> None:
     """bind: low ports are for CAP_NET_BIND_SERVICE, other machines' addresses for nobody."""
-    own = _socket(p, number)
+    own = socket_of(p, number)
     if own.family == UNIX:
         if isinstance(address, str) and not address.startswith("\0"):
             from executor.sim.calls_files import mknod  # noqa: PLC0415 - its neighbour
@@ -105,14 +120,18 @@ def bind(k: Kernel, p: Process, number: int, address: Any) -> None:
         own.network[UNIX, address] = own
         own.address = address
         return
+    if own.family == PACKET:
+        calls_wire.listen_on(k, p, own, str(address[0]))
+        return
     host, port = address[0], int(address[1])
-    if not k.world.is_own_address(host):
+    if not k.world.is_own_address(host) and host not in calls_wire.addresses(k, p):
         raise error(errno.EADDRNOTAVAIL)
     if 0 < port < LOW_PORTS:
         p.need("NET_BIND_SERVICE", errno.EACCES)
     if port == 0:
-        port = 32768 + len(own.network)
-    if (own.family, port) in own.network:
+        port = calls_wire.free_port(own)
+    other = own.network.get((own.family, port))
+    if other is not None and (other.listening or not (REUSE in own.options and REUSE in other.options)):
         raise error(errno.EADDRINUSE)
     own.network[own.family, port] = own
     own.address = [host, port]
@@ -121,21 +140,21 @@ def bind(k: Kernel, p: Process, number: int, address: Any) -> None:
 @call("listen", "listen")
 def listen(k: Kernel, p: Process, number: int, _backlog: int) -> None:
     """listen."""
-    _socket(p, number).listening = True
+    socket_of(p, number).listening = True
 
 
 @call("accept", "accept4")
 def accept(k: Kernel, p: Process, number: int, wait_ns: float) -> list[Any]:
     """accept."""
-    own = _socket(p, number)
+    own = socket_of(p, number)
     if not own.listening:
         raise error(errno.EINVAL)
     if not own.waiting:
-        _wait(k, p, wait_ns, errno.EAGAIN)
+        wait(k, p, wait_ns, errno.EAGAIN)
     return [_install(k, p, own.waiting.popleft()), ["127.0.0.1", 40000]]
 
 
-def _wait(k: Kernel, p: Process, wait_ns: float, number: int) -> None:
+def wait(k: Kernel, p: Process, wait_ns: float, number: int) -> None:
     """Wait on, or raise what a time-out is."""
     if wait_ns == 0:
         raise error(number)
@@ -151,7 +170,7 @@ def _wait(k: Kernel, p: Process, wait_ns: float, number: int) -> None:
 @call("connect", "connect")
 def connect(k: Kernel, p: Process, number: int, address: Any, wait_ns: float) -> None:
     """connect: within the machine; beyond it only where the card's allowlist leads."""
-    own = _socket(p, number)
+    own = socket_of(p, number)
     if own.family == UNIX:
         found = own.network.get((UNIX, address))
         if found is None:
@@ -160,7 +179,7 @@ def connect(k: Kernel, p: Process, number: int, address: Any, wait_ns: float) ->
     else:
         host, port = str(address[0]), int(address[1])
         if not k.world.is_own_address(host):
-            k.world.reach(k, p, host, port, wait_ns, lambda waited: _wait(k, p, waited, errno.EINPROGRESS))
+            calls_wire.connect(k, p, own, (host, port), wait_ns)
             return
         if not k.world.loopback_up(p):
             raise error(errno.ENETUNREACH)
@@ -178,7 +197,9 @@ def connect(k: Kernel, p: Process, number: int, address: Any, wait_ns: float) ->
 @call("send", "sendto")
 def send(k: Kernel, p: Process, number: int, data: bytes, *_flags: int) -> int:
     """send."""
-    own = _socket(p, number)
+    own = socket_of(p, number)
+    if own.family == PACKET or own.remote is not None:
+        return calls_wire.send(k, p, own, data)
     if own.peer is None:
         raise error(errno.ENOTCONN if own.kind == STREAM else errno.EDESTADDRREQ)
     if own.peer.closed:
@@ -197,7 +218,7 @@ def send(k: Kernel, p: Process, number: int, data: bytes, *_flags: int) -> int:
 @call("sendto", "sendto")
 def sendto(k: Kernel, p: Process, number: int, data: bytes, address: Any) -> int:
     """sendto."""
-    own = _socket(p, number)
+    own = socket_of(p, number)
     if own.family == NETLINK:
         raise UnmodelledError("a netlink message")
     if own.family == UNIX:
@@ -206,8 +227,7 @@ def sendto(k: Kernel, p: Process, number: int, data: bytes, address: Any) -> int
             raise error(errno.ECONNREFUSED)
     else:
         if not k.world.is_own_address(str(address[0])):
-            k.world.datagram(p, str(address[0]), int(address[1]))
-            return len(data)
+            return calls_wire.send_to(k, p, own, data, (str(address[0]), int(address[1])))
         if not k.world.loopback_up(p):
             raise error(errno.ENETUNREACH)
         found = own.network.get((own.family, int(address[1])))
@@ -216,10 +236,18 @@ def sendto(k: Kernel, p: Process, number: int, data: bytes, address: Any) -> int
     return len(data)
 
 
+def _told(own: Socket) -> None:
+    """Raise what came as a packet, once."""
+    if own.failed:
+        number, own.failed = own.failed, 0
+        raise error(number)
+
+
 @call("recv", "recvfrom")
 def recv(k: Kernel, p: Process, number: int, size: int, wait_ns: float, *_flags: int) -> bytes:
     """recv."""
-    own = _socket(p, number)
+    own = socket_of(p, number)
+    _told(own)
     if own.packets:
         return own.packets.popleft()[0][:size]
     if own.buffer:
@@ -228,31 +256,34 @@ def recv(k: Kernel, p: Process, number: int, size: int, wait_ns: float, *_flags:
         return data
     if own.ended or own.closed:
         return b""
-    if own.peer is None and own.kind == STREAM:
+    if own.peer is None and own.remote is None and own.kind == STREAM:
         raise error(errno.ENOTCONN)
-    _wait(k, p, wait_ns, errno.EAGAIN)
+    wait(k, p, wait_ns, errno.EAGAIN)
     return b""
 
 
 @call("recvfrom", "recvfrom")
 def recvfrom(k: Kernel, p: Process, number: int, size: int, wait_ns: float) -> list[Any]:
     """recvfrom."""
-    own = _socket(p, number)
+    own = socket_of(p, number)
+    _told(own)
     if own.packets:
         data, sender = own.packets.popleft()
         return [data[:size], sender]
-    _wait(k, p, wait_ns, errno.EAGAIN)
+    wait(k, p, wait_ns, errno.EAGAIN)
     return []
 
 
+REUSE: Final = (1, 2)
+"""SO_REUSEADDR."""
 PRIVILEGED: Final = {(1, 36): "NET_ADMIN", (1, 33): "NET_ADMIN", (1, 32): "NET_ADMIN", (1, 25): ""}
 """SO_MARK, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_BINDTODEVICE."""
 
 
 @call("setsockopt", "setsockopt")
-def setsockopt(k: Kernel, p: Process, number: int, level: int, option: int, _value: Any) -> None:
+def setsockopt(k: Kernel, p: Process, number: int, level: int, option: int, value: Any) -> None:
     """setsockopt: some are for CAP_NET_ADMIN."""
-    _socket(p, number)
+    socket_of(p, number).options[level, option] = value
     if needed := PRIVILEGED.get((level, option)):
         p.need(needed)
 
@@ -260,21 +291,25 @@ def setsockopt(k: Kernel, p: Process, number: int, level: int, option: int, _val
 @call("getsockopt", "getsockopt")
 def getsockopt(k: Kernel, p: Process, number: int, level: int, option: int) -> int:
     """getsockopt of what probes ask."""
-    own = _socket(p, number)
+    own = socket_of(p, number)
     return {(1, 3): own.kind, (1, 4): 0}.get((level, option), 0)
 
 
 @call("getsockname", "getsockname")
 def getsockname(k: Kernel, p: Process, number: int) -> Any:
     """getsockname."""
-    own = _socket(p, number)
+    own = socket_of(p, number)
+    if own.family == PACKET:
+        return calls_wire.name_of(k, p, own)
     return own.address if own.address is not None else "" if own.family == UNIX else ["0.0.0.0", 0]  # noqa: S104 - what the kernel says
 
 
 @call("getpeername", "getpeername")
 def getpeername(k: Kernel, p: Process, number: int) -> Any:
     """getpeername."""
-    own = _socket(p, number)
+    own = socket_of(p, number)
+    if own.remote is not None:
+        return [*own.remote]
     if own.peer is None:
         raise error(errno.ENOTCONN)
     return own.peer.address or ["127.0.0.1", 40000]
@@ -283,7 +318,9 @@ def getpeername(k: Kernel, p: Process, number: int) -> Any:
 @call("shutdown", "shutdown")
 def shutdown(k: Kernel, p: Process, number: int, how: int) -> None:
     """shutdown."""
-    own = _socket(p, number)
+    own = socket_of(p, number)
+    if own.remote is not None:
+        return
     if own.peer is None:
         raise error(errno.ENOTCONN)
     if how in {1, 2}:
@@ -305,4 +342,10 @@ def getaddrinfo(k: Kernel, p: Process, host: str | None, port: Any, family: int,
 @call("if_nameindex", "socket", lambda *_: (16, 3, 0))
 def if_nameindex(k: Kernel, p: Process) -> list[list[Any]]:
     """Interfaces; asked by netlink where one may, as the C library does."""
+    return [[number, name] for number, name in enumerate(k.world.interfaces(p), 1)]
+
+
+@call("cards")
+def cards(k: Kernel, p: Process) -> list[list[Any]]:
+    """Numbers and names of interfaces, as an ioctl tells them."""
     return [[number, name] for number, name in enumerate(k.world.interfaces(p), 1)]

@@ -21,7 +21,7 @@ from typing import Any, Final
 from executor.channel.channel_pb2 import Finished, Output, Sample
 from executor.channel.ioguard import IOGuard
 from executor.errors import GuestLostError
-from executor.guest import artefact, launch_request, sandbox_plan
+from executor.guest import artefact, compromised, launch_request, sandbox_plan
 from executor.guest.capability import Programs
 from executor.guest.ending import Cause, Facts, judge
 from executor.guest.errors import DeniedError
@@ -48,6 +48,7 @@ from executor.sim.process import (
     UnmodelledError,
 )
 from executor.sim.puppeteer import Zygote
+from executor.sim.segment import Segment
 from executor.sim.world import World
 
 GUEST: Final = Path(__file__).parent.parent / "guest"
@@ -90,12 +91,21 @@ def _filter() -> Filter:
 class Guest:
     """One machine's agent and the task it runs."""
 
-    def __init__(self, clock: SimClock, zygote: Zygote, vm_id: str, seed: int, weaken: frozenset[str]) -> None:
-        """Boot and configure it; `weaken` are the guest's controls that a drill takes away."""
+    def __init__(
+        self,
+        clock: SimClock,
+        zygote: Zygote,
+        vm_id: str,
+        seed: int,
+        weaken: frozenset[str],
+        segment: Segment | None = None,
+    ) -> None:
+        """Boot and configure it; `weaken` are the guest's controls that a drill takes away, `segment` its card's."""
+        self.segment: Final = segment
         self.clock: Final = clock
         self.weaken: Final = weaken
         self.vm_id: Final = vm_id
-        self.world: Final = World(clock.monotonic_ns(), seed, vm_id, hardened="lockdown" not in weaken)
+        self.world: Final = World(clock.monotonic_ns(), seed, vm_id, hardened="lockdown" not in weaken, segment=segment)
         self.kernel: Final = Kernel(clock, zygote, self.world, seed)
         self.world.members = self.kernel.processes.values
         self.guard: IOGuard | None = IOGuard(clock.monotonic_ns())
@@ -151,7 +161,7 @@ class Guest:
             limits=limits,
             hostname=self.vm_id,
             weaken=self.weaken,
-            resolver="/etc/resolv.conf" if self.world.card else "",
+            resolver="/etc/resolv.conf" if self.world.segment else "",
             artefacts=f"{SCRATCH}/1/artefact" if named else "",
         )
         owner = TASK_UID if terms.has("unprivileged_user") else 0
@@ -368,6 +378,11 @@ class Guest:
 
     def _taken_over(self, task_id: str, argv: Sequence[bytes]) -> int:
         """A command as the guest's root, outside every sandbox (executor/guest/compromised.py)."""
+        if argv[1:2] == [compromised.INSIDE]:
+            raise UnmodelledError("a program inside the agent's own process")
+        here = f"{WORKSPACE}/".encode()
+        inside = f"{SCRATCH}/1/workspace/".encode()
+        argv = [inside + word.removeprefix(here) if word.startswith(here) else word for word in argv]
         self.kernel.begin()
         for pid, name in ((1, "init"), (2, "kthreadd")):
             self.kernel.processes[pid] = self._guest_process(pid, name)

@@ -29,6 +29,8 @@ HANDLERS: Final = (calls_files, calls_kernel, calls_mounts, calls_processes, cal
 """Imported for what they register."""
 CALL_NS: Final = 20_000
 """Virtual time of a call, of the order a software-emulated guest takes."""
+FORK_NS: Final = 5_000_000
+"""Virtual time of a fork of Python, as a software-emulated guest takes it."""
 SLOWDOWN: Final = 20
 MARK: Final = "CORDON-UNMODELLED"
 """In front of what the model has no answer to, in the output of the process that asked."""
@@ -317,6 +319,7 @@ class Kernel:
         if puppet is None:
             raise error(errno.ESRCH)
         puppet.send(["ok", None])
+        self.clock.spend(FORK_NS)
         made = Process(
             next(self.next_pid), process, process.credentials, process.mounts, process.root, process.cwd,
             process.program, process.argv, dict(process.environment), process.executable, process.group,

@@ -184,6 +184,7 @@ class ProcFs:
         tasks.node.find = lambda _p, name: here if name == str(target.pid) else None
         for name in ("attr", "net", "map_files"):
             folder(here, name, 0o555)
+        virtual(here.node.children["net"], "dev", lambda _p: _cards(self._world, target))
 
     def _descriptors(self, here: Dentry, target: Process, look: Callable[[Process, int], None]) -> None:
         for name in ("fd", "fdinfo"):
@@ -282,6 +283,12 @@ def _status(world: World, target: Process) -> bytes:
         f"Seccomp_filters:\t{1 if target.filter else 0}",
     ]  # fmt: skip
     return ("\n".join(rows) + "\n").encode()
+
+
+def _cards(world: World, target: Process) -> bytes:
+    """/proc/net/dev."""
+    rows = ["Inter-|   Receive", " face |bytes"]
+    return "".join(f"{row}\n" for row in (*rows, *(f"{one:>6}: 0 0" for one in world.interfaces(target)))).encode()
 
 
 def _state(target: Process) -> str:

@@ -18,6 +18,8 @@ from executor.fate import Fate
 from executor.guest.errors import DeniedError
 from executor.intent import Command, FileIn, Limits
 from executor.machine import Boot, Profile
+from executor.network.plan import reach_of
+from executor.network.plane import OPEN_CARD
 from executor.outcome import CollectedFile
 from executor.pool.ledger import Ledger
 from executor.quota import HostUsage, VmBounds
@@ -26,6 +28,7 @@ from executor.sim.clock import SimClock
 from executor.sim.guest import GUEST, Guest, Lease
 from executor.sim.process import UnmodelledError
 from executor.sim.puppeteer import Zygote
+from executor.sim.segment import Beyond, Segment
 from executor.sim.world import RELEASE
 from executor.trail import Recorder
 from executor.weaken import GUEST_CONTROLS
@@ -162,8 +165,8 @@ class SimMachine:
         return None
 
     def network(self) -> dict[str, Any]:
-        """Without a card there is nothing to record."""
-        return {}
+        """What the card's filter counted; without a card there is nothing to record."""
+        return dict(self._guest.segment.counts) if self._guest.segment else {}
 
     def reset(self) -> bool:
         """Machines are used once."""
@@ -186,8 +189,14 @@ class SimMachine:
 class SimProvider:
     """Makes simulated machines. Thread-safe. The n-th machine of a seed is the same in every run."""
 
-    def __init__(self, clock: SimClock, seed: int = 0, recorder: Recorder | None = None) -> None:
-        """Start the helper process; raises `PuppetError`. `recorder` takes what a pool would record."""
+    def __init__(
+        self, clock: SimClock, seed: int = 0, recorder: Recorder | None = None, beyond: Beyond | None = None
+    ) -> None:
+        """Start the helper process; raises `PuppetError`.
+
+        `recorder` takes what a pool would record; `beyond` is the world that network cards lead to.
+        """
+        self._beyond: Final = beyond
         self.clock: Final = clock
         self._ledger: Final = Ledger(recorder, "sim")
         self._seed = seed
@@ -206,12 +215,11 @@ class SimProvider:
 
     def acquire(self, profile: Profile, weaken: frozenset[str]) -> SimMachine:
         """A machine for one task."""
-        if profile.egress:
-            raise UnmodelledError("a network card: who answers behind it is outside the machine")
+        segment = self._segment(profile, weaken)
         number = next(self._numbers)
         name = f"vm-{number:08x}"
         seed = int.from_bytes(hashlib.sha256(f"{self._seed}:{number}".encode()).digest()[:8], "little")
-        guest = Guest(self.clock, self._zygote, name, seed, weaken & frozenset(GUEST_CONTROLS))
+        guest = Guest(self.clock, self._zygote, name, seed, weaken & frozenset(GUEST_CONTROLS), segment)
         if "ioguard" in weaken:
             guest.guard = None
         with self._lock:
@@ -223,6 +231,14 @@ class SimProvider:
         self._ledger.ready(name)
         self._ledger.handed_out(name)
         return machine
+
+    def _segment(self, profile: Profile, weaken: frozenset[str]) -> Segment | None:
+        """The machine's end of the bridge, if it has a card. Raises `UnknownHostError`."""
+        if not profile.egress and OPEN_CARD not in weaken:
+            return None
+        if self._beyond is None:
+            raise UnmodelledError("a network card: who answers behind it is outside the machine")
+        return Segment(reach_of(profile.reach, self._beyond.names), weaken, self._beyond)
 
     def statistics(self) -> dict[str, int]:
         """Counters, and gauges `idle` and `alive`."""
@@ -289,10 +305,15 @@ def puppet_programs() -> frozenset[str]:
 
 
 def open_machines(
-    clock: SimClock, resources: ExitStack, *, seed: int = 0, recorder: Recorder | None = None
+    clock: SimClock,
+    resources: ExitStack,
+    *,
+    seed: int = 0,
+    recorder: Recorder | None = None,
+    beyond: Beyond | None = None,
 ) -> tuple[SimProvider, dict[str, Any]]:
     """The machines of a simulated executor, and the facts of its report."""
-    provider = SimProvider(clock, seed, recorder)
+    provider = SimProvider(clock, seed, recorder, beyond)
     resources.callback(provider.close)
     digest = model_digest()
     facts = {

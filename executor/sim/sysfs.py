@@ -19,6 +19,7 @@ FILES: Final = {
     "bus/pci/drivers/virtio-pci/unbind": (0o200, ""),
     "bus/pci/drivers/virtio-pci/bind": (0o200, ""),
     "bus/pci/devices/0000:00:01.0/device": (0o444, "0x1042\n"),
+    "bus/pci/devices/0000:00:01.0/class": (0o444, "0x010000\n"),
     "block/vda/queue/read_ahead_kb": (0o644, "128\n"),
     "module/kernel/parameters/panic_on_warn": (0o644, "0\n"),
     "module/virtio_blk/sections/.text": (0o400, "0xffffffffc0000000\n"),
@@ -32,6 +33,11 @@ FILES: Final = {
     "class/net/lo/address": (0o444, "00:00:00:00:00:00\n"),
     "devices/system/cpu/online": (0o444, "0\n"),
 }
+CARD_FILES: Final = {
+    "bus/pci/devices/0000:00:02.0/device": (0o444, "0x1041\n"),
+    "bus/pci/devices/0000:00:02.0/class": (0o444, "0x020000\n"),
+}
+"""Of a machine with a network card."""
 GROUP_FILES: Final = (
     ("cgroup.procs", 0o644), ("cgroup.subtree_control", 0o644), ("cgroup.controllers", 0o444), ("cgroup.kill", 0o200),
     ("memory.max", 0o644), ("memory.current", 0o444), ("pids.max", 0o644), ("cpu.max", 0o644), ("cgroup.freeze", 0o644),
@@ -41,7 +47,9 @@ GROUP_FILES: Final = (
 def build(world: World) -> FileSystem:
     """The tree of sysfs."""
     system = FileSystem("sysfs")
-    for path, (mode, text) in FILES.items():
+    segment = world.segment
+    card = {**CARD_FILES, "class/net/eth0/address": (0o444, f"{segment.card.mac}\n")} if segment else {}
+    for path, (mode, text) in {**FILES, **card}.items():
         parent, _, name = path.rpartition("/")
         node = virtual(deep(system.root, parent), name, lambda _p, _text=text: _text.encode(), mode)  # type: ignore[misc]
         node.data += text.encode()

@@ -33,6 +33,7 @@ from executor.sim.process import (
 
 if TYPE_CHECKING:
     from executor.sim.kernel import Kernel
+    from executor.sim.segment import Segment
 
 RELEASE: Final = "6.1.0-56-cloud-amd64"
 """The gold image's kernel (executor/sim/image_files.txt is of the same image)."""
@@ -56,7 +57,9 @@ SCRATCH_DISK, IMAGE_DISK, AGENT_DISK = os.makedev(254, 2), os.makedev(254, 1), o
 class World:
     """One machine's state outside its processes."""
 
-    def __init__(self, booted_ns: int, seed: int, vm_id: str, *, hardened: bool) -> None:
+    def __init__(
+        self, booted_ns: int, seed: int, vm_id: str, *, hardened: bool, segment: Segment | None = None
+    ) -> None:
         """`hardened`: the agent has closed what boot needed (the control `lockdown`)."""
         self.booted_ns: Final = booted_ns
         self.seed: Final = seed
@@ -77,7 +80,9 @@ class World:
         self.namespaces: Final = FileSystem("nsfs")
         memory = FileSystem("memfd")
         self.memory_mount: Final = Mount(memory, memory.root)
-        self.card: Card | None = None
+        self.segment: Final = segment
+        self.aliases: set[str] = set()
+        """Addresses the guest's root gave its card besides its own."""
         self._networks: dict[int, dict[tuple[int, Any], Any]] = {}
         self._entropy = 0
         self._tmp: list[Quota] = []
@@ -458,9 +463,8 @@ class World:
         """Sockets of its network namespace, by address."""
         return self._networks.setdefault(process.namespaces.net, {})
 
-    @staticmethod
-    def is_own_address(host: str) -> bool:
-        """Whether an address is the machine's own."""
+    def is_own_address(self, host: str) -> bool:
+        """Whether an address is the machine's own, within the machine."""
         return host in {"", "0.0.0.0", "::", "::1", "localhost"} or host.startswith("127.")  # noqa: S104 - compared
 
     @staticmethod
@@ -468,21 +472,20 @@ class World:
         """The runtime brings the sandbox's loopback up; the guest's own init does not."""
         return True
 
+    def card_of(self, process: Process) -> Segment | None:
+        """The card, as far as a process's network namespace has it."""
+        return None if process.namespaces.net else self.segment
+
     def interfaces(self, process: Process) -> list[str]:
         """Names of network interfaces."""
-        return ["lo", "eth0"] if self.card and not process.namespaces.net else ["lo"]
+        return ["lo", "eth0"] if self.card_of(process) else ["lo"]
 
-    def reach(self, _k: Kernel, process: Process, _host: str, _port: int, _wait_ns: float, _wait: Any) -> None:
-        """Connect beyond the machine."""
-        if self.card is None or process.namespaces.net:
+    def routed(self, process: Process) -> Segment:
+        """The card that leads beyond the machine; raises ENETUNREACH where there is none."""
+        found = self.card_of(process)
+        if found is None:
             raise error(errno.ENETUNREACH)
-        raise UnmodelledError("a connection through the card")
-
-    def datagram(self, process: Process, _host: str, _port: int) -> None:
-        """Send beyond the machine."""
-        if self.card is None or process.namespaces.net:
-            raise error(errno.ENETUNREACH)
-        raise UnmodelledError("a packet through the card")
+        return found
 
     def resolve(self, process: Process, host: str | None) -> str:
         """The address of a name; error numbers from 1000 down are the resolver's."""
@@ -490,13 +493,14 @@ class World:
             return "127.0.0.1"
         if (host.replace(".", "").isdigit() and host.count(".") == 3) or ":" in host:
             return host
-        if self.card is None or process.namespaces.net:
+        segment = self.card_of(process)
+        if segment is None:
             raise OSError(1000 - 3, "name resolution")
-        raise UnmodelledError("a name asked through the card")
-
-
-class Card:
-    """A network card with an uplink."""
+        labels = b"".join(bytes([len(part)]) + part for part in host.encode("idna").split(b"."))
+        reply = segment.named(b"\0\7\1\0\0\1\0\0\0\0\0\0" + labels + b"\0\0\1\0\1") or b""
+        if len(reply) < 16 or reply[3] & 15 or not reply[7]:
+            raise OSError(1000 - 2, "name resolution")
+        return ".".join(str(one) for one in reply[-4:])
 
 
 def _busy(_process: Process, _flags: int) -> None:

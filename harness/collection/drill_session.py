@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from executor.api import Executor
 from executor.errors import OutsideError
 from executor.paths import cache_dir
-from fixtures.test_hosts import HOSTS, World
+from fixtures.test_hosts import HOSTS, World, simulated_world
 from fixtures.test_hosts.world import NEIGHBOUR
 from harness.judgement.runs import Run
 from harness.procedures.stage import Kept
@@ -38,6 +38,7 @@ def open_real_executor(session: DrillSession) -> Executor:
         progress=session.progress,
         drill=True,
         network=world.config() if world else None,
+        beyond=simulated_world() if session.engine == "sim" else None,
     )
     session.watched += _images(str(opened.facts["digests"]["image"]))
     if world:

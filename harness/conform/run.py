@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from executor.api import Executor
 from executor.outcome import Outcome
@@ -13,10 +13,9 @@ from harness.conform.corpus import Corpus, Group
 from harness.conform.seen import Seen, seen
 from harness.judgement.runs import Plan, Run, own_part, perform
 
-State = Literal["EQUAL", "DIVERGENT", "UNMODELLED", "UNMEASURED"]
-"""UNMODELLED: the simulator says what it has no answer to; UNMEASURED: the real engine cannot try it."""
-MODELLED_BAR: Final = 90
-"""Percent of the scenarios a real engine can try that have to be modelled."""
+State = Literal["EQUAL", "DIVERGENT", "UNMODELLED", "UNMEASURED", "PROCEDURE"]
+"""UNMODELLED: the simulator says what it has no answer to; UNMEASURED: the real engine cannot try it; PROCEDURE: no
+single request, so nothing that two engines could be asked alike (docs/adr/0026)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,8 @@ class Report:
 
     @property
     def modelled_percent(self) -> float:
-        """Of the scenarios that the real engine can try."""
-        total = len(self.compared) - self.count("UNMEASURED")
+        """Of the scenarios that the real engine can try; each attempt of a batch is one, procedures are none."""
+        total = len(self.compared) - self.count("UNMEASURED") - self.count("PROCEDURE")
         return 100.0 * (total - self.count("UNMODELLED")) / total if total else 100.0
 
     @property
@@ -122,9 +121,8 @@ def conform(
         tell(f"{number} of {len(corpus.groups)}: {group.id}; {len(report.divergent)} divergent so far")
         report.compared += compare_group(group, simulator, real)
     report.compared += [
-        Compared(drill.id, "UNMODELLED", ("a procedure: no single request that an engine alone could answer",))
+        Compared(drill.id, "PROCEDURE", ("no single request that an engine alone could answer",))
         for drill in corpus.others
-        if real.engine not in drill.unmeasured
     ]
     return report
 

@@ -271,8 +271,16 @@ def socket_module():
 
     m.getaddrinfo = getaddrinfo
     m.gethostbyname = lambda host: getaddrinfo(host, 0, 2)[0][4][0]
+
+    def if_nametoindex(name):
+        for index, one in call("cards"):
+            if one == name:
+                return index
+        raise OSError("no interface with this name")
+
+    m.if_nametoindex = if_nametoindex
     m.if_nameindex = lambda: [tuple(one) for one in call("if_nameindex")]
-    missing(m, "socket", "getnameinfo", "gethostbyaddr", "getservbyname", "getprotobyname", "if_nametoindex",
+    missing(m, "socket", "getnameinfo", "gethostbyaddr", "getservbyname", "getprotobyname",
             "gethostbyname_ex", "getservbyport", "if_indextoname")  # fmt: skip
     return m
 
