@@ -28,10 +28,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("request", nargs="*", metavar="FILE | -- PROGRAM ARG", help="a request, or the command that is asked for")
     add("--policies", default="", metavar="DIR|git:REV", help="the policies to ask (the checkout's)")
     add("--requester", metavar="ACTOR", help="who asks; says that the request is given by flags")
-    add("--persona", default="", metavar="ROLE", help="with --requester: the role claimed")
-    add("--phase", default="staging", choices=("staging", "production"), help="with --requester (staging)")
+    add("--persona", metavar="ROLE", help="with --requester: the role claimed")
+    add("--phase", choices=("staging", "production"), help="with --requester (staging)")
     add("--cap", action="append", default=[], metavar="TOKEN", help="with --requester: a capability (base:execute)")
-    add("--cwd", default="/workspace", metavar="DIR", help="with --requester: working directory (/workspace)")
+    add("--cwd", metavar="DIR", help="with --requester: working directory (/workspace)")
     add("--approve", action="append", metavar="NAME", help=f"assume that NAME approved (cp14); {NOBODY}: no one did")
     add("--json", action="store_true", help="everything as JSON")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     """Run it; 1 when the request is denied."""
     approvals = ["cp14"] if args.approve is None else [name for name in args.approve if name != NOBODY]
     asked = question(_request(args), approvals, now_s=SystemClock().now_ns() // NS)
+    if args.approve is not None and not asked.assumed:
+        raise InvalidInputError("--approve goes with an intent; a whole policy input says itself who approved")
     with tempfile.TemporaryDirectory(prefix="cordon-decide-") as scratch:
         policies = materialize(args.policies, Path(scratch)) if args.policies else default_policies_dir()
         opa = find_opa()
@@ -69,14 +71,17 @@ def _request(args: argparse.Namespace) -> Any:
     if args.requester is None:
         if len(words) != 1:
             raise InvalidInputError("name one request file, or give --requester and the command after --")
+        for flag in ("persona", "phase", "cap", "cwd"):
+            if getattr(args, flag):
+                raise InvalidInputError(f"--{flag} goes with --requester; a request file says it itself")
         return read_request(words[0], sys.stdin.read(MAX_BYTES) if words[0] == "-" else "")
     if not words:
         raise InvalidInputError("with --requester, give the command after --, for example: -- echo hello")
     return {
         "intent_id": "decide",
         "requester": args.requester,
-        "persona": args.persona,
-        "phase": args.phase,
+        "persona": args.persona or "",
+        "phase": args.phase or "staging",
         "capabilities": args.cap or ["base:execute"],
-        "commands": [{"argv": words, "cwd": args.cwd}],
+        "commands": [{"argv": words, "cwd": args.cwd or "/workspace"}],
     }

@@ -18,6 +18,8 @@ from executor.outcome import Verdict
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _LIMIT_NAMES: Final = tuple(Limits.__dataclass_fields__)
+_WAIT: Final = "Nothing to change in the request: the policy engine has to answer."
+_CORRECT: Final = "Correct the field that is named; policies/schemas/input.schema.json has what fits."
 T = TypeVar("T")
 
 
@@ -133,7 +135,8 @@ class Decision:
 
 def malformed(cause: str, message: str, *, policy_digest: str, duration_ns: int = 0) -> Decision:
     """The decision when there is none: deny, told apart from a denial by its verdict. `cause` is a stable name."""
-    reason = Reason(f"policy.{cause}", message, "Nothing to change in the request: the policy engine has to answer.")
+    remedy = _CORRECT if cause == "input_invalid" else _WAIT
+    reason = Reason(f"policy.{cause}", message, remedy)
     return Decision("malformed", policy_digest, (reason,), cause=cause, duration_ns=duration_ns)
 
 

@@ -98,13 +98,25 @@ def _assumptions(facts: Facts) -> list[str]:
 def _parse(text: str, name: str) -> Any:
     if text.lstrip().startswith("{"):
         try:
-            return json.loads(text)
+            return json.loads(text, object_pairs_hook=_each_once)
         except ValueError as error:
             raise InvalidInputError(f"{name}: not JSON: {error}") from error
+        except RecursionError as error:
+            raise InvalidInputError(f"{name}: nested too deep to be a request") from error
     documents = load_documents(text, name)
     if len(documents) != 1:
         raise InvalidInputError(f"{name}: expected one document, found {len(documents)}")
     return documents[0].value
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys appear once: readers disagree about which of two counts, and one would be decided."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key!r} appears twice in one object")
+        found[key] = value
+    return found
 
 
 def _recorded(log: str, line: int) -> Any:

@@ -26,6 +26,14 @@ HELLO = {
 }
 
 
+TWICE = (
+    '{"requester": "cbo", "requester": "eve", "commands": [{"argv": ["echo"]}]}',
+    '{"requester": "cbo", "commands": [{"argv": ["echo"], "argv": ["bash"]}]}',
+)
+"""Requests that say one thing to one reader of JSON and another to the next."""
+DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
+
+
 def write(path: Path, value: Any) -> str:
     path.write_text(value if isinstance(value, str) else json.dumps(value), "utf-8")
     return str(path)
@@ -145,7 +153,8 @@ def test_other_policies(tmp_path: Path, decide: Decide) -> None:
     assert said.status == 1
     assert "FAIL  shape.sunday: Closed on Sundays" in said.out
     assert "to do: Come on Monday." in said.out
-    assert "69 passed" not in said.out or "1 failed" in said.out
+    concerns = read_catalogue(default_policies_dir(), OpaTool(find_opa())).concerns
+    assert f"checks: {sum(len(concern.checks) for concern in concerns)} passed, 1 failed" in said.out
 
 
 def test_no_answer_is_denied_and_no_check_has_passed(tmp_path: Path, decide: Decide) -> None:
@@ -181,15 +190,22 @@ def test_hostile_words_stay_on_their_line(decide: Decide) -> None:
         ("--requester", "../x", "--", "echo"),
         ("--policies", "/nonexistent", "--requester", "cbo", "--", "echo"),
         ("--phase", "nope", "--requester", "cbo", "--", "echo"),
+        ("--phase", "production", "REQUEST"),
+        ("--cap", "dev:python", "REQUEST"),
+        ("--persona", "architect", "REQUEST"),
+        ("--cwd", "/", "REQUEST"),
+        ("--approve", "human", "INPUT"),
     ],
 )
-def test_wrong_use(words: tuple[str, ...], decide: Decide) -> None:
-    """A request that is not one is wrong use: exit 2."""
-    said = decide(*words)
+def test_wrong_use(words: tuple[str, ...], tmp_path: Path, decide: Decide) -> None:
+    """A request that is not one is wrong use: exit 2; so is a flag that what a file says would leave without effect."""
+    document = DecisionRequest(Intent.parse(HELLO), Facts()).document(now=1)
+    files = {"REQUEST": write(tmp_path / "request", HELLO), "INPUT": write(tmp_path / "input", document)}
+    said = decide(*(files.get(word, word) for word in words))
     assert (said.status, said.out) == (2, "")
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "{", "a: 1\n---\nb: 2\n", "intent_id: x\n", '{"intent": 1}'])
+@pytest.mark.parametrize("text", ["[1, 2]", "{", "a: 1\n---\nb: 2\n", "intent_id: x\n", '{"intent": 1}', *TWICE, DEEP])
 def test_files_that_are_no_request(text: str, tmp_path: Path, decide: Decide) -> None:
     """Files that hold no request are wrong use, said in one line."""
     said = decide(write(tmp_path / "request", text))

@@ -77,6 +77,7 @@ def test_an_input_that_does_not_fit_is_malformed(engine: PolicyEngine, hello: De
     decision = engine.decide_document(document)
     assert (decision.verdict, decision.cause) == ("malformed", "input_invalid")
     assert "policy input.intent.phase" in decision.reasons[0].msg
+    assert decision.reasons[0].remedy.startswith("Correct the field")
 
 
 def test_digest_is_of_what_is_loaded(engine: PolicyEngine, policies: Path) -> None:
