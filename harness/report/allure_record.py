@@ -7,6 +7,7 @@ guest printed becomes markup.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -27,6 +28,10 @@ from harness.report.story import of_procedure, story
 _DYNAMIC: Final[Any] = allure.dynamic  # the package has no annotations
 OUTPUT: Final = 100_000
 """Characters of one stream kept in the report."""
+TABLE: Final = "entry number name answer"
+"""The first line of what scenarios/seccomp/truth_table.py prints."""
+_ROW: Final = re.compile(r"(x86_64|i386|x32|with) (?:([0-9-]+) )?(?:([\w(),|-]+) )?(\w+)", re.ASCII)
+"""One of its rows: by which entry (or `with` arguments), number or numbers, name, answer."""
 ROLES: Final[dict[Role, str]] = {
     "attempt": "the attempt",
     "positive": "positive control: the same in a weakened VM",
@@ -100,6 +105,8 @@ def _outcome(run: Run, outcome: Outcome, *, shared: bool) -> None:
             with allure.step(visible(f"command {number}: {json.dumps(list(result.argv))[:200]}: {ended}")):
                 allure.attach(guest_text(result.stdout, tail=OUTPUT), "stdout", AttachmentType.TEXT)
                 allure.attach(guest_text(result.stderr, tail=OUTPUT), "stderr", AttachmentType.TEXT)
+                if table := _table(result.stdout):
+                    allure.attach(table, "seccomp truth table", AttachmentType.CSV)
         if (picture := plot.resources(outcome.samples)) and not shared:
             allure.attach(picture, "resources", AttachmentType.SVG)
         for alarm in run.alarms:
@@ -113,6 +120,16 @@ def _outcome(run: Run, outcome: Outcome, *, shared: bool) -> None:
             f"{stage.duration_ns / 1e6:10.1f} ms  {stage.side:<5} {stage.name}" for stage in outcome.stages
         )
         allure.attach(stages, "timings", AttachmentType.TEXT)
+
+
+def _table(stdout: bytes) -> str:
+    """The truth table of system calls as CSV, which Allure shows as a table; empty for any other output."""
+    text = guest_text(stdout)
+    if not text.startswith(TABLE):
+        return ""
+    # Only rows of its own kind: whoever opens the file in a spreadsheet must not meet a formula of the guest's.
+    rows = [TABLE.split(" "), *(found.groups("") for line in text.splitlines() if (found := _ROW.fullmatch(line)))]
+    return "\n".join(",".join(f'"{cell}"' for cell in row) for row in rows)
 
 
 def _reasons(outcome: Outcome) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report import plot
+from harness.report import allure_record, plot
 from harness.report.escape import guest_text, visible
 
 
@@ -57,3 +59,18 @@ def test_the_plot_is_one_well_formed_picture_inside_its_frame(samples: list[dict
         assert len(points) == len(samples)
         assert all(0 <= x <= width and 0 <= y <= height for x, y in points)
     assert "<script" not in text
+
+
+def test_the_truth_table_becomes_a_table_of_nothing_else() -> None:
+    """Every row of the expected table is one of the CSV's; a row of a guest's own making is none."""
+    document = (Path(__file__).parents[2] / "scenarios/seccomp/truth_table.yaml").read_text("utf-8")
+    (block,) = re.findall(r"equals: \|\n((?: {6}.*\n)+)", document)
+    lines = [line[6:] for line in block.splitlines()]
+    evil = ["=HYPERLINK(1) 1 a allowed", 'x86_64 1 "=1+1" allowed', "x86_64 1 =1+1 allowed", "with <b> allowed"]
+    table = allure_record._table("\n".join([*lines, *evil]).encode()).splitlines()
+    assert table[0] == '"entry","number","name","answer"'
+    assert len(table) == len(lines)
+    assert '"x86_64","0","read","allowed"' in table
+    assert '"i386","0-511","","killed"' in table
+    assert '"with","","clone(0x11)","allowed"' in table
+    assert allure_record._table(b"hello\n") == ""

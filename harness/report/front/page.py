@@ -15,6 +15,8 @@ from harness.report.records import Record
 from harness.report.summary import PLANS, RULINGS
 
 SLOWEST: Final = 12
+TRUTH_TABLE: Final = "seccomp-truth-table"
+"""The scenario whose page has the table of every system call."""
 REDS: Final = 40
 """Red scenarios named at the top; all of them are in the list at the end."""
 ABOUT: Final = (
@@ -91,8 +93,10 @@ def _head(material: Material) -> str:
             ("Trend", "#cordon-trend"),
             ("Every scenario", "#cordon-all"),
             ("Judged with", "#cordon-with"),
+            ("System calls", linked(material.pages, TRUTH_TABLE)),
             ("Search in Allure", "#/"),
         )
+        if target
     )
     intro = tag("p", text(about), class_="dim") + verdict + tag("p", text(ABOUT), class_="dim")
     return tag("h1", "Cordon drills") + intro + tag("nav", links)
