@@ -32,9 +32,14 @@ class Artifacts:
     agent_digest: str
 
 
+def laid_out(gold: GoldImage, runtime: Path) -> Path:
+    """The folder in which executors in `runtime` have the files of `gold`."""
+    return runtime / "images" / gold.digest.removeprefix("sha256:")[:32]
+
+
 def publish(gold: GoldImage, agent: AgentDisk, runtime: Path) -> Artifacts:
     """Lay the files out; cheap when they already are. Raises `ImageError`."""
-    folder = runtime / "images" / gold.digest.removeprefix("sha256:")[:32]
+    folder = laid_out(gold, runtime)
     agents = runtime / "images" / "agents"
     try:
         for directory in (runtime, runtime / "images", folder, agents):

@@ -242,6 +242,25 @@ def _stopped(served: Served) -> None:
     assert (held.returncode, outcome["effect"], [outcome["vm_id"]]) == (0, "completed", stopped["paused"])
 
 
+def _reloaded(served: Served) -> None:
+    """SIGHUP: a bad file changes nothing and says so; a key taken off the list is refused; put back, it is let in."""
+    assert served.process is not None
+    good = served.config.read_text()
+    before, _, rest = good.partition("[[client]]")
+    for text, word, code in (
+        (f"{good}surprise = 1\n", "reload refused, the old configuration stays", 0),
+        (f"{before}[[operator]]{rest.partition('[[operator]]')[2]}", "reloaded", 125),
+        (good, "reloaded", 0),
+    ):
+        told = len(served.log())
+        served.config.write_text(text)
+        served.process.send_signal(signal.SIGHUP)
+        assert eventually(lambda told=told, word=word: word in [line["event"] for line in served.log()[told:]], 20)
+        assert served.cordon("submit", "--wait-connect", "3", "--", "true").returncode == code
+    refused = next(line for line in served.log() if line["event"].startswith("reload refused"))
+    assert "surprise: unknown field" in refused["error"]
+
+
 def _ended(served: Served) -> None:
     """SIGTERM: drained, closed, nothing left, every trail ended."""
     assert served.end(signal.SIGTERM) == 0
@@ -258,9 +277,10 @@ def _ended(served: Served) -> None:
 
 
 def test_service_from_start_over_kill_and_scram_to_sigterm(served: Served) -> None:
-    """Submit, stream, exit status; kill -9 with a task running; orphans gone, trail closed; SCRAM; resume; SIGTERM."""
+    """Submit, stream, exit status; kill -9 with a task running; orphans gone, trail closed; SCRAM; resume; SIGHUP; SIGTERM."""
     _submits(served)
     _tells(served)
     _killed(served)
     _stopped(served)
+    _reloaded(served)
     _ended(served)

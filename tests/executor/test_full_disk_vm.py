@@ -15,7 +15,7 @@ from executor.api import Request
 from executor.errors import OutOfDiskError, OutsideError
 from executor.fate import OUT_OF_DISK, WORDS
 from executor.intent import Intent
-from executor.machine import Profile
+from executor.machine import Machine, Profile
 from executor.paths import runtime_dir
 from executor.service import LocalExecutor, open_executor
 from executor.svf import read
@@ -114,11 +114,15 @@ def test_no_room_for_another_machine(executor: LocalExecutor, disks: dict[str, P
     """With the pool empty and no room for an overlay whoever asks is told so; with room the pool fills by itself."""
     assert executor.wait_warm(60)
     ballast = fill(disks["machines"], 0)
-    got = []
+    got: list[Machine] = []
+
+    def take_all() -> None:
+        for _ in range(6):
+            got.append(executor.machines.acquire(Profile(), frozenset()))  # noqa: PERF401 - kept when it raises
+
     try:
         with pytest.raises(OutOfDiskError):
-            for _ in range(6):
-                got.append(executor.machines.acquire(Profile(), frozenset()))  # noqa: PERF401 - kept for the end
+            take_all()
         assert executor.run(Request(intent("drill-room", "true"))).reasons == ("host.disk",)
     finally:
         ballast.unlink()
