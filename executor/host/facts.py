@@ -90,3 +90,5 @@ class HostFacts:
     user_namespaces: bool = True
     apparmor: Literal["off", "on", "restricts"] = "off"
     """restricts: it forbids user namespaces to programs it does not know (Ubuntu 24.04's default)."""
+    apparmor_loaded: bool | None = True
+    """That the profiles of deploy/apparmor are loaded; None when that is not ours to see."""

@@ -122,10 +122,21 @@ def network(facts: HostFacts) -> Finding:
 
 
 def apparmor(facts: HostFacts) -> Finding:
-    """Whether AppArmor stands in the way."""
+    """Whether AppArmor stands in the way, and whether it holds QEMU."""
+    if facts.apparmor == "off":
+        return Finding("apparmor", "ok", "off: QEMU is held by its account, its filter, limits and groups")
     if facts.apparmor == "restricts" and not facts.root:
         mend = "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
         return Finding("apparmor", "warn", "forbids user namespaces to unknown programs", mend, "run as root instead")
-    return Finding(
-        "apparmor", "ok", {"off": "off", "on": "on", "restricts": "on; root is not restricted"}[facts.apparmor]
-    )
+    says = "on; root is not restricted" if facts.apparmor == "restricts" else "on"
+    if facts.apparmor_loaded is False:
+        mend = (
+            "install -m 0644 deploy/apparmor/cordon-executor /etc/apparmor.d/ && "
+            "apparmor_parser -r /etc/apparmor.d/cordon-executor"
+        )
+        without = "QEMU is held by its account, its filter, limits and groups; not by AppArmor"
+        return Finding("apparmor", "warn", f"{says}; QEMU's profile is not loaded", mend, without)
+    if facts.apparmor_loaded is None:
+        return Finding("apparmor", "ok", f"{says}; whether QEMU's profile is loaded only root can see")
+    where = "holds what `cordon serve` starts as the unit, or under `aa-exec -p cordon-executor`"
+    return Finding("apparmor", "ok", f"{says}; QEMU's profile is loaded: it {where}")

@@ -56,6 +56,7 @@ def gather() -> HostFacts:
         namespaces=_succeeds(["unshare", "--net", "true"]),
         user_namespaces=_succeeds(["unshare", "--user", "true"]),
         apparmor=_apparmor(),
+        apparmor_loaded=_profiles_loaded(Path("/sys/kernel/security/apparmor/profiles")),
     )
 
 
@@ -165,6 +166,15 @@ def _apparmor() -> Literal["off", "on", "restricts"]:
     if _line("/sys/module/apparmor/parameters/enabled") != "Y":
         return "off"
     return "restricts" if _line("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" else "on"
+
+
+def _profiles_loaded(profiles: Path) -> bool | None:
+    """Whether the kernel's list of profiles has both of ours; None when it may not be read or there is none."""
+    try:
+        names = {line.rpartition(" (")[0] for line in profiles.read_text("utf-8", "replace").splitlines()}
+    except OSError:
+        return None
+    return {"cordon-executor", "cordon-qemu"} <= names
 
 
 def _line(path: str) -> str:

@@ -134,6 +134,13 @@ FLAWS: Final = {
     ),
     "no nft": (replace(WHOLE, programs=without("nft")), "network", "warn", "nftables", "nftables"),
     "no network namespaces": (replace(WHOLE, namespaces=False), "network", "warn", "cannot be made", "root"),
+    "apparmor without our profile": (
+        replace(WHOLE, apparmor="on", apparmor_loaded=False),
+        "apparmor",
+        "warn",
+        "QEMU's profile is not loaded",
+        "apparmor_parser -r",
+    ),
     "apparmor": (
         replace(WHOLE, apparmor="restricts", root=False, user="ann"),
         "apparmor",
@@ -245,6 +252,30 @@ def test_the_own_group_is_the_unified_one() -> None:
     """Lines of version 1 are not ours."""
     assert own_group("12:cpu:/a\n0::/user.slice/x\n") == "/user.slice/x"
     assert own_group("12:cpu:/a\n") == "/"
+
+
+@pytest.mark.parametrize(
+    ("text", "loaded"),
+    [
+        ("cordon-qemu (enforce)\ncordon-executor (enforce)\n/usr/bin/man (enforce)\n", True),
+        ("cordon-executor (enforce)\n", False),
+        ("not-cordon-qemu (enforce)\ncordon-executor (enforce)\n", False),
+        (None, None),
+    ],
+)
+def test_loaded_profiles_are_seen(tmp_path: Path, text: str | None, loaded: bool | None) -> None:  # noqa: FBT001 - a case
+    """Both of ours, by their whole names; a list that may not be read says nothing."""
+    if text is not None:
+        (tmp_path / "profiles").write_text(text)
+    assert probes._profiles_loaded(tmp_path / "profiles") is loaded
+
+
+@pytest.mark.parametrize(("loaded", "said"), [(True, "QEMU's profile is loaded"), (None, "only root can see")])
+def test_apparmor_that_applies_is_said(loaded: bool | None, said: str) -> None:  # noqa: FBT001 - a case
+    """Where AppArmor is on, doctor says which profile applies."""
+    finding = host_parts.apparmor(replace(WHOLE, apparmor="on", apparmor_loaded=loaded))
+    assert finding.status == "ok"
+    assert said in finding.says
 
 
 SECOND = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
