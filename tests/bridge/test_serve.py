@@ -244,7 +244,7 @@ def _stopped(served: Served) -> None:
 
 
 def _told(served: Served, event: str, times: int) -> bool:
-    return sum(line["event"] == event for line in served.log()) >= times
+    return [line["event"] for line in served.log()].count(event) >= times
 
 
 def _reloaded(served: Served) -> None:
@@ -257,7 +257,7 @@ def _reloaded(served: Served) -> None:
         (f"{before}[[operator]]{rest.partition('[[operator]]')[2]}", "reloaded", False),
         (good, "reloaded", True),
     ):
-        told = sum(line["event"] == word for line in served.log())
+        told = [line["event"] for line in served.log()].count(word)
         served.config.write_text(text)
         served.process.send_signal(signal.SIGHUP)
         assert eventually(partial(_told, served, word, told + 1), 20)
