@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from executor.bridge.config import Config, load
+from executor.bridge.config import Config, check_files, load
 from executor.bridge.service import Service
 from executor.clock import SystemClock
 from executor.control.notify import notify, watchdog_s
@@ -50,13 +50,23 @@ def run(args: argparse.Namespace) -> int:
     config = load(args.config)
     if args.check:
         sys.stdout.write(f"{args.config}: good; {len(config.clients)} clients, {len(config.operators)} operators\n")
+        _note_files(config)
         return 0
+    check_files(config)  # before machines are booted for a service that cannot start
     orders = Orders()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, orders.end)
     signal.signal(signal.SIGHUP, orders.reload)
     _serve(config, args.config, orders)
     return 0
+
+
+def _note_files(config: Config) -> None:
+    """Say which file a good configuration names that is not there (yet): without it the service will not start."""
+    try:
+        check_files(config)
+    except (InvalidInputError, OutsideError) as error:
+        sys.stderr.write(f"cordon: note: it will not start here: {error}\n")
 
 
 class Orders:
@@ -150,6 +160,7 @@ def reload(service: Service, path: Path, log: structlog.typing.FilteringBoundLog
     """Take over what may change while the service runs; a bad file changes nothing. Whether it was good."""
     try:
         config = load(path)
+        check_files(config)
     except (InvalidInputError, OutsideError) as error:
         log.error("reload refused, the old configuration stays", error=str(error))  # noqa: TRY400 - the words, no trace
         return False

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from executor.bridge.curve import NAME, parse_public
+from executor.bridge.curve import NAME, CurvePair, parse_public
 from executor.errors import InvalidInputError, OutsideError
 from executor.intent import Priority
 from executor.network.plane import NetworkConfig
@@ -23,6 +23,7 @@ from executor.queue.queue import CAPACITY, SHARE
 
 SCHEMA: Final = "cordon.config/1"
 MAX_FILE: Final = 1 << 20
+MAX_PORT: Final = 0xFFFF
 _ENDPOINT: Final = re.compile(r"tcp://(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\]):(?:[0-9]{1,5}|\*)|ipc://[^\0]{1,100}")
 _HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _LISTEN: Final = re.compile(r"(127\.0\.0\.1|\[::1\]|localhost):([0-9]{1,5})")
@@ -142,9 +143,9 @@ def parse(text: str, where: str) -> Config:
     pool = root.table("pool")
     state = service.text("state", "")
     config = Config(
-        bridge_listen=bridge.matching("listen", _ENDPOINT, "tcp://ADDRESS:PORT or ipc://PATH"),
+        bridge_listen=_endpoint(bridge),
         bridge_key=Path(bridge.text("secret_key_file", None)),
-        control_listen=control.matching("listen", _ENDPOINT, "tcp://ADDRESS:PORT or ipc://PATH"),
+        control_listen=_endpoint(control),
         control_key=Path(control.text("secret_key_file", None)),
         clients=tuple(_client(entry) for entry in root.tables("client")),
         operators=tuple(_operator(entry) for entry in root.tables("operator")),
@@ -171,7 +172,20 @@ def parse(text: str, where: str) -> Config:
     for table in (service, pool, queue, bridge, control, metrics, log, network, root):
         table.end()
     _no_key_twice(config, where)
+    if config.bridge_listen == config.control_listen and not config.bridge_listen.endswith(":*"):
+        raise control.wrong("listen", f"{config.control_listen} is the bridge's already")
     return config
+
+
+def check_files(config: Config) -> None:
+    """That the files `config` names are there and good, before anything is started for it.
+
+    Raises `InvalidInputError` or `OutsideError` naming the file.
+    """
+    for path in (config.bridge_key, config.control_key):
+        CurvePair.from_file(path)
+    if not (config.policies / ".manifest").is_file():
+        raise OutsideError(f"executor.policies: {config.policies} holds no policies (no .manifest)")
 
 
 class _Table:
@@ -308,13 +322,22 @@ def _holder(entry: _Table) -> tuple[str, bytes]:
         raise entry.wrong("key", str(error).removeprefix("key: ")) from None
 
 
+def _endpoint(entry: _Table) -> str:
+    """Where a socket listens; ports end at 65535, which the shape alone does not say."""
+    value = entry.matching("listen", _ENDPOINT, "tcp://ADDRESS:PORT or ipc://PATH")
+    port = value.rpartition(":")[2]
+    if value.startswith("tcp://") and port != "*" and not 0 < int(port) <= MAX_PORT:
+        raise entry.wrong("listen", f"{value!r:.80}: a port is 1 to {MAX_PORT}, or * for a free one")
+    return value
+
+
 def _loopback(entry: _Table) -> tuple[str, int] | None:
     """Where metrics are told: loopback or nowhere. They say who is denied what, and have no authentication."""
     value = entry.text("listen", "127.0.0.1:9464")
     if not value:
         return None
     match = _LISTEN.fullmatch(value)
-    if match is None or int(match[2]) > 0xFFFF:
+    if match is None or int(match[2]) > MAX_PORT:
         raise entry.wrong("listen", f"{value!r:.60} is not 127.0.0.1:PORT, [::1]:PORT or empty")
     return match[1].strip("[]"), int(match[2])
 

@@ -31,6 +31,7 @@ class Figures:
         )
         self._denials = Counter("cordon_denials", "Tasks refused, by reason code.", ["reason"], registry=self.registry)
         self._breaches = Counter("cordon_breaches", "Quotas gone over, by quota.", ["quota"], registry=self.registry)
+        self._aborts = Counter("cordon_aborts", "Tasks aborted, by cause.", ["cause"], registry=self.registry)
         self._broken = Counter(
             "cordon_broken_tasks", "Tasks without an outcome, by error.", ["code"], registry=self.registry
         )
@@ -67,6 +68,8 @@ class Figures:
         for reason in outcome.reasons:
             if outcome.effect in {"denied", "refused"}:
                 self._denials.labels(self._bounded(reason)).inc()
+            elif outcome.effect == "aborted":
+                self._aborts.labels(self._bounded(reason)).inc()
             elif outcome.effect == "breached":
                 self._breaches.labels(self._bounded(reason.removeprefix("quota."))).inc()
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
 from executor.bridge import config
-from executor.bridge.curve import CurvePair
+from executor.bridge.curve import CurvePair, make_pair
 from executor.errors import InvalidInputError, OutsideError
 from executor.intent import Priority
 
+ROOT = Path(__file__).parents[2]
 DEFAULT = Path("deploy/cordon.toml").read_text()
 KEY = CurvePair.generate().public.decode()
 MINIMAL = (
@@ -74,6 +76,10 @@ FAULTS = [
     ),
     (MINIMAL.replace("[control]", "[controll]"), "x.toml:1: control.listen: is required"),
     (MINIMAL.replace("tcp://127.0.0.1:7070", "udp://x"), "x.toml:3: bridge.listen: 'udp://x' is not tcp://"),
+    (MINIMAL.replace(":7070", ":99999"), "x.toml:3: bridge.listen: 'tcp://127.0.0.1:99999': a port is 1 to 65535"),
+    (MINIMAL.replace(":7070", ":0"), "x.toml:3: bridge.listen: 'tcp://127.0.0.1:0': a port is 1 to 65535"),
+    (MINIMAL.replace(":7071", ":7070"), "x.toml:6: control.listen: tcp://127.0.0.1:7070 is the bridge's already"),
+    (f"{MINIMAL}[queue]\nshare = 0\n", "x.toml:9: queue.share: expected a whole number of 1 to 100"),
     (f"{MINIMAL}[queue]\ncapacity = 1001\n", "x.toml:9: queue.capacity: expected a whole number of 1 to 1000"),
     (f"{MINIMAL}[queue]\ncapacity = true\n", "x.toml:9: queue.capacity: expected a whole number"),
     (f"{MINIMAL}[queue]\nsize = 3\n", "x.toml:9: queue.size: unknown field; there are capacity"),
@@ -105,6 +111,37 @@ def test_mistake_is_located(text: str, says: str) -> None:
     with pytest.raises(InvalidInputError) as error:
         config.parse(text, "x.toml")
     assert str(error.value).startswith(says)
+
+
+def test_files_are_looked_at_before_anything_is_started(tmp_path: Path) -> None:
+    """A key that is missing or no key, and a folder without policies, are told by name; whole ones are fine."""
+    tmp_path.chmod(0o700)
+    for name in ("bridge", "control"):
+        make_pair(tmp_path, name)
+    keys = [tmp_path / "keys" / "curve" / f"{name}.key" for name in ("bridge", "control")]
+    good = replace(config.parse(MINIMAL, "x.toml"), bridge_key=keys[0], control_key=keys[1], policies=ROOT / "policies")
+    config.check_files(good)
+    with pytest.raises(OutsideError, match=r"none\.key"):
+        config.check_files(replace(good, control_key=tmp_path / "none.key"))
+    with pytest.raises(OutsideError, match="holds no policies"):
+        config.check_files(replace(good, policies=tmp_path))
+    keys[0].write_text("no key")
+    with pytest.raises(InvalidInputError, match="not a CURVE secret key"):
+        config.check_files(good)
+
+
+def test_what_a_reload_takes_over() -> None:
+    """Who may submit and order, and the share, are no reason for a restart; everything else is named."""
+    old = config.parse(MINIMAL, "x.toml")
+    assert old.needs_restart(replace(old, clients=(), operators=(), share=1)) == ()
+    assert old.needs_restart(replace(old, drain_s=1, log_level="debug", share=1)) == ("log_level", "drain_s")
+
+
+def test_who_submits_alone_has_the_whole_queue() -> None:
+    """The share counts where there are others; two keys of one name are one."""
+    one, other = config.Client("a", KEY.encode()), config.Client("b", KEY.encode())
+    base = replace(config.parse(MINIMAL, "x.toml"), share=70)
+    assert [replace(base, clients=some).door_share for some in ((), (one, one), (one, other))] == [100, 100, 70]
 
 
 def test_missing_file_is_told(tmp_path: Path) -> None:

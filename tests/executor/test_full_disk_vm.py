@@ -34,7 +34,7 @@ def disks() -> Iterator[dict[str, Path]]:
     made = {"machines": base / "m", "state": base / "s"}
     mounted = []
     try:
-        for name, size in (("machines", "1536m"), ("state", "96m")):
+        for name, size in (("machines", "2560m"), ("state", "96m")):
             made[name].mkdir()
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0711", "none", made[name]], check=True)
             mounted.append(made[name])

@@ -36,6 +36,7 @@ def test_tasks_denials_and_breaches_are_counted() -> None:
     figures.ended("LOW", outcome("denied", "matrix.forbidden", "net.egress"), 1)
     figures.ended("LOW", outcome("refused", "lease.expired"), 1)
     figures.ended("LOW", outcome("breached", "quota.memory"), 1)
+    figures.ended("LOW", outcome("aborted", "guest.panicked"), 1)
     figures.waited("LOW", 500_000_000)
     figures.broke("svf.unwritable")
     assert value(figures, "cordon_tasks_total", effect="completed", priority="HIGH") == 1
@@ -44,11 +45,13 @@ def test_tasks_denials_and_breaches_are_counted() -> None:
     assert value(figures, "cordon_denials_total", reason="lease.expired") == 1
     assert value(figures, "cordon_denials_total", reason="quota.memory") is None
     assert value(figures, "cordon_breaches_total", quota="memory") == 1
+    assert value(figures, "cordon_aborts_total", cause="guest.panicked") == 1
+    assert value(figures, "cordon_denials_total", reason="guest.panicked") is None
     assert value(figures, "cordon_broken_tasks_total", code="svf.unwritable") == 1
     assert value(figures, "cordon_task_seconds_sum") == pytest.approx(2.0, abs=1e-6)
     assert value(figures, "cordon_queue_wait_seconds_sum", priority="LOW") == 0.5
-    assert value(figures, "cordon_stage_seconds_count", stage="decide", side="host") == 4
-    assert value(figures, "cordon_stage_seconds_count", stage="command", side="guest") == 4
+    assert value(figures, "cordon_stage_seconds_count", stage="decide", side="host") == 5
+    assert value(figures, "cordon_stage_seconds_count", stage="command", side="guest") == 5
 
 
 def test_reasons_cannot_fill_the_memory() -> None:
