@@ -16,6 +16,7 @@ from executor.errors import InvalidInputError
 from executor.intent import FileIn, Intent
 from executor.sentinel import validation
 from executor.sentinel.change import Added, read_change
+from executor.sentinel.disguise import Reading, readings
 from executor.sentinel.patterns import PatternRules, PatternSet, Place
 from executor.sentinel.scanner import KingfisherScanner, ScannerError, SecretScanner
 from executor.sentinel.verdict import MAX_FINDINGS, Finding, Review, ReviewVerdict, approval, finding
@@ -85,9 +86,15 @@ class Sentinel:
             yield finding("pattern", pattern.id, document.path, document.line(line), pattern.message)
 
     def _secrets(self, document: _Document) -> Iterator[Finding]:
-        for hit in self._scanner.scan(document.content):
-            message = f"{hit.title} ({hit.length} characters, not shown)"
-            yield finding("secret", hit.rule, document.path, document.line(hit.line), message)
+        others: list[Reading | None] = [None, *readings(document.content)]
+        seen: set[tuple[str, int]] = set()
+        for reading in others:
+            for hit in self._scanner.scan(reading.content if reading else document.content):
+                place = (hit.rule, reading.line(hit.line) if reading else hit.line)
+                if place not in seen:
+                    seen.add(place)
+                    message = f"{hit.title} ({hit.length} characters, not shown)"
+                    yield finding("secret", hit.rule, document.path, document.line(place[1]), message)
 
 
 def _files_and_patch(intent: Intent) -> tuple[tuple[FileIn, ...], str]:
