@@ -133,8 +133,13 @@ def _conform(args: argparse.Namespace) -> int:
         tell = _now_and_then(step)
         simulator = stack.enter_context(opened("sim", POLICIES, step))
         real = stack.enter_context(opened(args.engine, POLICIES, step))
-        report = comparing.conform(found, simulator, real, tell)
-        comparing.generated(report, cases, simulator, real, budget_s=args.budget, tell=tell)
+        report = comparing.Report(real.engine)
+        try:
+            comparing.conform(report, found, simulator, real, tell)
+            comparing.generated(report, cases, simulator, real, budget_s=args.budget, tell=tell)
+        except KeyboardInterrupt:
+            sys.stderr.writelines(f"so far: {line}\n" for line in as_text(report))
+            raise
     if args.json:
         print_json(as_json(report))
     else:

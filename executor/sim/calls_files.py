@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 FSIZE: Final = 1
 """RLIMIT_FSIZE."""
+BLOCK: Final = 4096
+"""Bytes that a folder takes on the scratch disk."""
 NONBLOCK: Final = os.O_NONBLOCK
 _memfd: Final = FileSystem("memfd")
 
@@ -189,6 +191,8 @@ def make(k: Kernel, p: Process, where: Place, name: str, mode: int) -> Place:
         raise error(errno.EACCES if folder.system.kind != "proc" else errno.ENOENT)
     if folder.quota is not None:
         folder.quota.take_inode()
+        if stat.S_ISDIR(mode) and folder.system.kind == "ext4":
+            folder.quota.take(BLOCK)
     node = Node(folder.system, mode, p.credentials.fsuid, p.credentials.gid[1])
     node.quota = folder.quota
     node.flags = folder.flags & 0x20000000
@@ -300,6 +304,8 @@ def _gone(where: Place, name: str, node: Node) -> None:
     del where.dentry.node.children[name]
     if (node.links <= 0 or node.is_dir) and node.quota is not None:
         node.quota.inodes -= 1
+        if node.is_dir and node.system.kind == "ext4":
+            node.quota.bytes -= BLOCK
         if node.kind == stat.S_IFREG:
             node.quota.bytes -= -(-len(node.data) // 4096) * 4096
 

@@ -6,6 +6,7 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from executor.sim import procfs, sysfs
 from executor.sim.calls import Memory, raw
 from executor.sim.mounts import Mount, Place
 from executor.sim.nodes import FileSystem, error
@@ -41,7 +42,10 @@ def system_of(k: Kernel, p: Process, kind: str, source: str) -> FileSystem:
         "devtmpfs": lambda: k.world.devtmpfs,
         "cgroup2": lambda: k.world.cgroups,
         "securityfs": lambda: k.world.securityfs,
+        "cgroup": sysfs.old_groups,
     }.get(kind)
+    if kind == "binfmt_misc" and "binfmt_misc.ko" in k.world.modules:
+        maker = procfs.binary_formats
     if maker is None:
         raise error(errno.ENODEV)
     return maker()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from executor.sim.calls import Memory, Raw, call, raw
-from executor.sim.mounts import NOEXEC, Place
+from executor.sim.mounts import NOEXEC, NOSUID, Place
 from executor.sim.nodes import error
 from executor.sim.process import (
     EVERY,
@@ -65,13 +65,24 @@ def _execute(k: Kernel, p: Process, place: Place, path: str, argv: list[str], en
     program, argv = runnable(p, place, path, argv, SHEBANGS)
     p.argv, p.environment = tuple(argv), {one[0]: one[1] for one in environment}
     p.executable = p.path_of(place)
-    p.credentials = p.credentials.executed()
+    become(p, place)
     p.caught.clear()
     p.dumpable = True
     for number in [one for one, (_, close) in p.files.items() if close]:
         p.drop(number)
     k.start_puppet(p, program)
     raise EndedError
+
+
+def become(p: Process, place: Place) -> None:
+    """Who it is after execve: somebody else by a set-user-id file, where mount and no_new_privs let it."""
+    node, who = place.dentry.node, p.credentials
+    if node.mode & (stat.S_ISUID | stat.S_ISGID) and not place.mount.flags & NOSUID and not who.no_new_privs:
+        if node.mode & stat.S_ISUID:
+            who = replace(who, uid=(who.uid[0], node.uid, node.uid))
+        if node.mode & stat.S_ISGID and node.mode & 0o010:
+            who = replace(who, gid=(who.gid[0], node.gid, node.gid))
+    p.credentials = who.executed()
 
 
 @call("load")

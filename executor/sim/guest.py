@@ -32,7 +32,7 @@ from executor.guest.workspace import INODE_SLACK, MAX_DEPTH, SCRATCH, SLACK_KIB,
 from executor.intent import FileIn, Limits
 from executor.outcome import CollectedFile
 from executor.sim import rootfs
-from executor.sim.calls_processes import root_credentials, runnable
+from executor.sim.calls_processes import become, root_credentials, runnable
 from executor.sim.clock import SimClock
 from executor.sim.filter import Filter
 from executor.sim.kernel import Kernel
@@ -119,6 +119,9 @@ class Guest:
         self.outbound: deque[Output | Sample | Finished] = deque()
         self.backlog = 0
         self.lost: Final = threading.Event()
+        self.held_ns = 0
+        """How long the channel's rate limit has kept the guest waiting."""
+        self._held_since = 0
 
     def _guest_process(self, pid: int, name: str, uid: int = 0) -> Process:
         table = self.world.guest
@@ -366,7 +369,7 @@ class Guest:
             program, argv = runnable(child, found, path, argv, 5)
             child.argv = tuple(argv)
             child.executable = child.path_of(found)
-            child.credentials = child.credentials.executed()
+            become(child, found)
         except OSError as failure:
             stderr.buffer += f"launch: {path}: {failure.strerror}\n".encode()
             self.kernel.end(child, (127 if failure.errno == errno.ENOENT else 126) << 8)
@@ -415,6 +418,10 @@ class Guest:
             if self.outbound:
                 first = self.outbound[0]
                 wait = self._wait_for(first, now)
+                if wait > 0:
+                    self._held_since = self._held_since or now
+                elif self._held_since:
+                    self.held_ns, self._held_since = self.held_ns + now - self._held_since, 0
                 if wait <= 0:
                     self.outbound.popleft()
                     self.backlog -= len(first.data) if isinstance(first, Output) else 0

@@ -23,6 +23,8 @@ MAGIC: Final = {
     "overlay": 0x794C7630,
     "iso9660": 0x9660,
     "devtmpfs": 0x01021994,
+    "cgroup": 0x27E0EB,
+    "binfmt_misc": 0x42494E4D,
     "memfd": 0x01021994,
     "pipefs": 0x50495045,
     "sockfs": 0x534F434B,

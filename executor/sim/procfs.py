@@ -285,6 +285,27 @@ def _status(world: World, target: Process) -> bytes:
     return ("\n".join(rows) + "\n").encode()
 
 
+def binary_formats() -> FileSystem:
+    """binfmt_misc: formats are registered in one file, and each has a file of its own that -1 removes."""
+    system = FileSystem("binfmt_misc")
+
+    def register(_process: Process, data: bytes) -> None:
+        parts = data[1:].split(data[:1])
+        if len(parts) < 6:
+            raise error(errno.EINVAL)
+        name = parts[0].decode()
+
+        def change(_writer: Process, order: bytes) -> None:
+            if order.strip() == b"-1":
+                system.root.node.children.pop(name, None)
+
+        virtual(system.root, name, lambda _p: b"enabled\n", 0o644).write = change
+
+    virtual(system.root, "register", lambda _p: b"", 0o200).write = register
+    virtual(system.root, "status", lambda _p: b"enabled\n", 0o644)
+    return system
+
+
 def _cards(world: World, target: Process) -> bytes:
     """/proc/net/dev."""
     rows = ["Inter-|   Receive", " face |bytes"]

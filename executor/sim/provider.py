@@ -100,7 +100,7 @@ class SimSession:
 
     def statistics(self) -> dict[str, int]:
         """See `executor.machine.Session`."""
-        return dict(self._counts)
+        return {**self._counts, "throttled_ns": self._guest.held_ns}
 
     def _ask(self, work: Callable[[], object]) -> Denial | None:
         self._counts["sent"] += 1

@@ -81,6 +81,8 @@ def _content(path: str, mode: int) -> bytes:
     name = path.rpartition("/")[2]
     if path in _TEXTS:
         return _TEXTS[path].encode()
+    if path.startswith("/boot/config-"):
+        return b"CONFIG_X86_64=y\n"
     if path.endswith(".ko"):
         return MODULE + name.encode()
     if mode & 0o111:

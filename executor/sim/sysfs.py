@@ -78,6 +78,18 @@ def security_tree(world: World) -> FileSystem:
     return system
 
 
+def old_groups() -> FileSystem:
+    """Control groups of the first version, as a named hierarchy without controllers."""
+    system = FileSystem("cgroup")
+    agent = virtual(system.root, "release_agent", lambda _p: bytes(agent.data), 0o644)
+
+    def written(_process: Process, data: bytes) -> None:
+        agent.data[:] = data
+
+    agent.write = written
+    return system
+
+
 def cgroup_tree(world: World) -> FileSystem:
     """cgroup v2 with the agent's groups."""
     system = FileSystem("cgroup2")

@@ -113,10 +113,9 @@ def compare_group(group: Group, simulator: Executor, real: Executor) -> list[Com
 
 
 def conform(
-    corpus: Corpus, simulator: Executor, real: Executor, tell: Callable[[str], None] = lambda _: None
-) -> Report:
-    """Compare all of `corpus`."""
-    report = Report(real.engine)
+    report: Report, corpus: Corpus, simulator: Executor, real: Executor, tell: Callable[[str], None] = lambda _: None
+) -> None:
+    """Compare all of `corpus`, into `report`: whoever is interrupted has what was compared until then."""
     for number, group in enumerate(corpus.groups, 1):
         tell(f"{number} of {len(corpus.groups)}: {group.id}; {len(report.divergent)} divergent so far")
         report.compared += compare_group(group, simulator, real)
@@ -124,7 +123,6 @@ def conform(
         Compared(drill.id, "PROCEDURE", ("no single request that an engine alone could answer",))
         for drill in corpus.others
     ]
-    return report
 
 
 def generated(
