@@ -50,7 +50,8 @@ class RunRecord:
         self._runs.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder = self._runs / lease_id
         folder.mkdir(exist_ok=True, mode=0o700)
-        return create(folder, pre_images(intent), intent.scope.paths_write)
+        modes = {file.path: file.mode for file in intent.files}
+        return create(folder, pre_images(intent), intent.scope.paths_write, modes)
 
     def after(self, pack: Pack, files: Iterable[CollectedFile]) -> Pack:
         """The rollback pack's second half: what the run changed."""

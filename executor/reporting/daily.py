@@ -15,7 +15,7 @@ from executor.paths import private_dir
 from executor.reporting.markdown import table
 from executor.reporting.page import html_table, page
 from executor.reporting.plot import bars, plot
-from executor.reporting.run_report import dumps, replace_file
+from executor.reporting.run_report import dumps, replace_file, sweep
 from executor.reporting.tally import Tally
 from executor.reporting.text import code
 from executor.svf import read
@@ -52,6 +52,7 @@ def write(audit: Path, out: Path, day: date) -> dict[str, Path]:
     """
     overview = count((event.to_json() for event in read(audit)), day)
     folder = private_dir(out)
+    sweep(folder)
     forms = {"json": dumps(overview), "md": markdown(overview).encode(), "html": html_page(overview).encode()}
     return {kind: replace_file(folder, f"{day.isoformat()}.{kind}", content) for kind, content in forms.items()}
 

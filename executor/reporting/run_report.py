@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from executor.reporting.page import run_page
 from executor.rollback.pack import Pack
 
 FILE_MODE: Final = 0o600
+_HALF: Final = re.compile(r"\..+\.([0-9]+)\.[0-9a-f]{8}")
+"""A file that is being written, and by which process; see `replace_file`."""
 META: Final = ("intent_id", "lease_id", "engine", "vm_id", "verdict", "effect", "reasons", "stages", "samples")
 """What meta.json has of the report."""
 
@@ -70,6 +73,7 @@ def publish(
         "report.html": run_page(report).encode(),
     }
     folder = private_dir(run_dir)
+    sweep(folder)
     paths = {name: replace_file(folder, name, content) for name, content in files.items()}
     return Published(paths, hashlib.sha256(text).hexdigest(), outcome.effect)
 
@@ -85,13 +89,22 @@ def dumps(value: Mapping[str, Any]) -> bytes:
 
 def replace_file(folder: Path, name: str, content: bytes) -> Path:
     """Replace a file in one step, never through a link; raises `OutsideError`."""
-    path, temporary = folder / name, folder / f".{name}.{secrets.token_hex(4)}"
+    path, temporary = folder / name, folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
         with open(descriptor, "wb") as stream:  # noqa: PTH123 - the descriptor carries flags that Path.open cannot
             stream.write(content)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise outside(f"cannot write {path}", error) from None
+    finally:
+        temporary.unlink(missing_ok=True)
     return path
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed left half-written in `folder`."""
+    for path in folder.glob(".*"):
+        match = _HALF.fullmatch(path.name)
+        if match is not None and not Path("/proc", match[1]).exists():
+            path.unlink(missing_ok=True)

@@ -82,7 +82,7 @@ def apply(
                     tree.remove(entry.path)
                 else:
                     tree.clear_folders(entry.path, _created(pack))
-                    tree.replace(entry.path, pre_image(pack, entry))
+                    tree.replace(entry.path, pre_image(pack, entry), entry.mode)
             step("prove")
             proof = _prove(tree, pack, wanted, todo, resumed=resumed)
             step("end")

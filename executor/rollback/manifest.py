@@ -39,11 +39,15 @@ class DamagedPackError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file at one moment: `sha256` is `ABSENT` when it did not exist; `size` in bytes."""
+    """A file at one moment: `sha256` is `ABSENT` when it did not exist; `size` in bytes.
+
+    `mode`: its permission bits, with which it comes back where it is gone; 0 where they are not known.
+    """
 
     path: str
     sha256: str
     size: int
+    mode: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +78,19 @@ def relative(path: str) -> str:
     return inner
 
 
-def entries(files: Mapping[str, bytes | None]) -> tuple[Entry, ...]:
-    """The entries of `files` (None: not there), sorted by path; raises `InvalidInputError`."""
-    found = {}
+def entries(files: Mapping[str, bytes | None], modes: Mapping[str, int] | None = None) -> tuple[Entry, ...]:
+    """The entries of `files` (None: not there), sorted by path; raises `InvalidInputError`.
+
+    `modes`: permission bits of those of which they are known.
+    """
+    found: dict[str, Entry] = {}
     for path, content in files.items():
+        mode = (modes or {}).get(path, 0) & 0o777
         inner = relative(path)
         if inner in found:
             raise InvalidInputError(f"rollback path {inner[:200]!r} is given twice")
-        found[inner] = Entry(inner, ABSENT, 0) if content is None else Entry(inner, digest(content), len(content))
+        known = Entry(inner, ABSENT, 0) if content is None else Entry(inner, digest(content), len(content), mode)
+        found[inner] = known
     check_paths(found.values())
     return tuple(found[path] for path in sorted(found))
 
@@ -137,7 +146,10 @@ def _same(left: str, right: str) -> bool:
 
 def to_json(items: Iterable[Entry]) -> list[dict[str, Any]]:
     """Entries as JSON values."""
-    return [{"path": entry.path, "sha256": entry.sha256, "size": entry.size} for entry in items]
+    return [
+        {"path": entry.path, "sha256": entry.sha256, "size": entry.size} | ({"mode": entry.mode} if entry.mode else {})
+        for entry in items
+    ]
 
 
 def parse_entries(raw: object, where: str) -> tuple[Entry, ...]:
@@ -156,9 +168,11 @@ def parse_entries(raw: object, where: str) -> tuple[Entry, ...]:
 
 
 def _entry(raw: object, where: str) -> Entry:
-    if not isinstance(raw, dict) or raw.keys() != {"path", "sha256", "size"}:
-        raise DamagedPackError(f"{where}: a file has path, sha256 and size")
-    path, sha256, size = raw["path"], raw["sha256"], raw["size"]
+    if not isinstance(raw, dict) or raw.keys() - {"mode"} != {"path", "sha256", "size"}:
+        raise DamagedPackError(f"{where}: a file has path, sha256, size, and mode where that is known")
+    path, sha256, size, mode = raw["path"], raw["sha256"], raw["size"], raw.get("mode", 0)
+    if type(mode) is not int or not ("mode" in raw) <= mode <= 0o777:
+        raise DamagedPackError(f"{where}: a file's mode is nothing but permission bits")
     if not isinstance(path, str) or not isinstance(sha256, str) or type(size) is not int or size < 0:
         raise DamagedPackError(f"{where}: a file's path, sha256 or size has the wrong type")
     if sha256 != ABSENT and not _DIGEST.fullmatch(sha256):
@@ -168,4 +182,4 @@ def _entry(raw: object, where: str) -> Entry:
             raise DamagedPackError(f"{where}: path {path[:200]!r} is not relative")
     except InvalidInputError as error:
         raise DamagedPackError(f"{where}: {error}") from None
-    return Entry(path, sha256, size)
+    return Entry(path, sha256, size, mode)

@@ -90,12 +90,19 @@ class Pack:
         return {"pack": f"sha256:{self.digest}", "files": len(self.before), "changes": len(self.changes)}
 
 
-def create(run_dir: Path, before: Mapping[str, bytes | None], may_change: Iterable[str]) -> Pack:
+def create(
+    run_dir: Path,
+    before: Mapping[str, bytes | None],
+    may_change: Iterable[str],
+    modes: Mapping[str, int] | None = None,
+) -> Pack:
     """Write the pack of a run that is about to start. `before`: path -> content, None where nothing is.
+
+    `modes`: path -> permission bits, where they are known.
 
     Raises `InvalidInputError` for a path that is no path below the workspace, or when there is a pack already.
     """
-    found, patterns = entries(before), tuple(may_change)
+    found, patterns = entries(before, modes), tuple(may_change)
     folder = private_dir(run_dir / FOLDER)
     if (folder / "before.json").exists():
         raise InvalidInputError(f"{folder}: this run has a rollback pack already")

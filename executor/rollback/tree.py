@@ -55,16 +55,16 @@ class Tree:
         except OSError as error:
             raise OutsideError(f"cannot read {path!r} in {self.path}: {error.strerror}") from None
 
-    def replace(self, path: str, content: bytes) -> None:
-        """Give `path` this content in one step; an existing file's permission bits stay."""
+    def replace(self, path: str, content: bytes, mode: int = 0) -> None:
+        """Give `path` this content in one step; an existing file's permission bits stay, a gone one's are `mode`."""
         with self._parent(path, make=True) as (folder, name), self._journal_folder() as staging:
-            mode = _mode_at(folder, name)
+            bits = _mode_at(folder, name, mode or 0o644)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(_STAGED, flags, 0o600, dir_fd=staging)
             with open(descriptor, "wb") as stream:  # noqa: PTH123 - opened relative to a descriptor
                 stream.write(content)
                 stream.flush()
-                os.fchmod(descriptor, mode)
+                os.fchmod(descriptor, bits)
                 os.fsync(descriptor)
             os.rename(_STAGED, name, src_dir_fd=staging, dst_dir_fd=folder)
             os.fsync(folder)
@@ -177,9 +177,9 @@ def _digest_at(folder: int, name: str) -> str | None:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _mode_at(folder: int, name: str) -> int:
+def _mode_at(folder: int, name: str, otherwise: int) -> int:
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
-        return 0o644
-    return stat.S_IMODE(found.st_mode) & 0o777 if stat.S_ISREG(found.st_mode) else 0o644
+        return otherwise
+    return stat.S_IMODE(found.st_mode) & 0o777 if stat.S_ISREG(found.st_mode) else otherwise

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -158,6 +161,41 @@ def test_a_link_in_the_run_folder_is_replaced_not_followed(tmp_path: Path) -> No
     publish(tmp_path / "run", outcome("again"))
     assert (tmp_path / "host").read_bytes() == b"host"
     assert (tmp_path / "run/stdout.log").read_bytes() == b"again"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from executor.reporting import publish
+from tests.reporting.test_run_report import outcome
+left, replace = int(sys.argv[2]), Path.replace
+def dying(path, target):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    return replace(path, target)
+Path.replace = dying
+publish(Path(sys.argv[1]), outcome("new" * 1000))
+"""
+
+
+@pytest.mark.parametrize("at", [0, 3, 6])
+def test_killed_while_publishing_no_file_is_half(tmp_path: Path, at: int) -> None:
+    """SIGKILL before a file takes its name: every file is the old or the new one, whole; the next report sweeps up."""
+    old, new = publish(tmp_path / "old", outcome("old")), publish(tmp_path / "new", outcome("new" * 1000))
+    run = tmp_path / "run"
+    publish(run, outcome("old"))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(run), str(at)],
+        cwd=Path(__file__).parents[2], capture_output=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    for name in old.paths:
+        assert (run / name).read_bytes() in {old.paths[name].read_bytes(), new.paths[name].read_bytes()}
+    assert len([path for path in run.iterdir() if path.name not in old.paths]) == 1
+    publish(run, outcome("again"))
+    assert {path.name for path in run.iterdir()} == set(old.paths)
 
 
 def test_a_folder_that_cannot_be_written_is_an_outside_error(tmp_path: Path) -> None:

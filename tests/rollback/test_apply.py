@@ -61,6 +61,14 @@ def test_the_tree_is_as_before_and_proven(run_dir: Path, target: Path) -> None:
     assert (again.restored, again.removed, again.tree) == ((), (), proof.tree)
 
 
+def test_a_deleted_program_comes_back_as_a_program(tmp_path: Path, target: Path) -> None:
+    """A file that the run deleted has its permission bits again; without any on record it is an ordinary file."""
+    before: dict[str, bytes | None] = {"tool": b"#!", "plain": b"-"}
+    pack.complete(pack.create(tmp_path / "r", before, ["**"], {"tool": 0o4750}), {"tool": None, "plain": None})
+    apply(tmp_path / "r", target)
+    assert [(target / name).stat().st_mode & 0o7777 for name in before] == [0o750, 0o644]
+
+
 CHILD = """
 import os, signal, sys
 from pathlib import Path
