@@ -182,20 +182,20 @@ def _sweep(home: Path) -> None:
     for folder in home.glob(f"{PREFIX}*-*-*"):
         pid, born, *_ = folder.name.removeprefix(PREFIX).split("-")
         if pid.isdigit() and born.isdigit() and _born(int(pid)) != born:
-            _remove_all(folder)
+            _remove_all(folder, wait_s=0.0)  # a machine of it that still runs is somebody else's to reap
 
 
-def _remove_all(folder: Path) -> None:
+def _remove_all(folder: Path, *, wait_s: float = GONE_S) -> None:
     with contextlib.suppress(FileNotFoundError):
         for child in folder.iterdir():
             if child.is_dir():
-                _remove(child)
-    _remove(folder)
+                _remove(child, wait_s=wait_s)
+    _remove(folder, wait_s=wait_s)
 
 
-def _remove(folder: Path) -> None:
-    """Remove a group; one that still holds somebody after `GONE_S` stays for the next start's sweep."""
-    deadline = time.monotonic() + GONE_S
+def _remove(folder: Path, *, wait_s: float = GONE_S) -> None:
+    """Remove a group; one that still holds somebody after `wait_s` stays for the next start's sweep."""
+    deadline = time.monotonic() + wait_s
     while True:
         try:
             folder.rmdir()

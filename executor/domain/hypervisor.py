@@ -46,7 +46,7 @@ user = "{user}"
 group = "{group}"
 dynamic_ownership = 0            # the executor owns the files' modes; a gold image is never chowned
 remember_owner = 0
-cgroup_controllers = [ ]         # cgroups are the executor's own (executor/domain/cgroup.py), hybrid hosts have no v2
+cgroup_controllers = [ ]         # cgroups are the executor's own (executor/domain/groups.py): hybrid hosts have no v2
 security_default_confined = 0
 seccomp_sandbox = 1              # -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
 max_core = 0                     # a core file of QEMU is a copy of the guest's memory
