@@ -11,11 +11,12 @@ anew at every start, after what it held was read.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -54,6 +55,8 @@ class Journal:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._fd = -1
         self._size = 0
+        self._torn = False
+        """Whether the last line is a part of one."""
         try:
             self.leftovers, self.unreadable = read(self._path)
             self._remember(*read_seen(self._path))
@@ -102,11 +105,12 @@ class Journal:
             if self._fd < 0:
                 return
             try:
-                self._size += os.write(self._fd, data)
+                self._write(data)
                 if self._size > MAX_BYTES:
-                    os.close(self._fd)
                     self._begin()
             except OSError as error:
+                if line["op"] == "queued":  # whoever is told refuses it
+                    self._open.pop(task_id, None)
                 raise outside("the queue journal cannot be written", error) from error
 
     def _remember(self, *intent_ids: str) -> None:
@@ -115,22 +119,41 @@ class Journal:
         while len(self._seen) > MAX_SEEN:
             self._seen.popitem(last=False)
 
+    def _write(self, data: bytes) -> None:
+        """Add a line. A full disk takes a part of one: the next line then begins on a line of its own."""
+        line = b"\n" + data if self._torn else data
+        written = os.write(self._fd, line)
+        self._size += written
+        self._torn = written < len(line)
+        _whole(written, line)
+
     def _begin(self) -> None:
-        """A new file with what is open now, in place of the old one in one step."""
+        """A new file with what is open now, in place of the old one in one step; where it fails the old one goes on."""
         staging = self._path.with_name(f".{NAME}.new")
         staging.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._fd = os.open(staging, flags, 0o600)
-        self._size = 0
+        descriptor = os.open(staging, flags, 0o600)
+        content = b"".join(self._lines())
+        try:
+            _whole(os.write(descriptor, content), content)
+            staging.replace(self._path)
+        except OSError:
+            os.close(descriptor)
+            staging.unlink(missing_ok=True)
+            raise
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._size, self._torn = descriptor, len(content), False
+
+    def _lines(self) -> Iterator[bytes]:
+        """What a file has to say now."""
         used = list(self._seen)
         for at in range(0, len(used), SEEN_PER_LINE):
-            self._size += os.write(self._fd, _line({"op": "seen", "intents": used[at : at + SEEN_PER_LINE]}))
+            yield _line({"op": "seen", "intents": used[at : at + SEEN_PER_LINE]})
         for task in self._open.values():
-            lines = _line(_queued(task))
+            yield _line(_queued(task))
             if task.state == "taken":
-                lines += _line({"op": "taken", "task": task.task_id})
-            self._size += os.write(self._fd, lines)
-        staging.replace(self._path)
+                yield _line({"op": "taken", "task": task.task_id})
 
 
 def read(path: Path) -> tuple[tuple[Leftover, ...], int]:
@@ -169,6 +192,12 @@ def read_seen(path: Path) -> list[str]:
         except (InvalidInputError, KeyError, TypeError, AttributeError):
             continue
     return found
+
+
+def _whole(written: int, data: bytes) -> None:
+    """A regular file takes less than it is given only where its disk is full."""
+    if written < len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _line(change: Mapping[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -293,6 +294,31 @@ def test_reload_names_what_takes_a_restart(stand: Stand) -> None:
     new = replace(stand.config(), workers=7, bridge_listen="tcp://127.0.0.1:1", share=80)
     assert stand.service.reload(new) == ("bridge_listen", "workers")
     assert stand.service.status()["workers"]["configured"] == stand.workers
+
+
+def test_full_disk_under_the_journal_takes_no_worker(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that cannot be noted is refused and never runs; those that run or wait go on; then all is as before."""
+
+    def full(_data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with stand.client() as client:
+        running = client.submit(intent("running", "wait", "go"))
+        stand.executor.wait_started(1)
+        waiting = client.submit(intent("waiting"))
+        waiting.accepted.result(10)
+        with monkeypatch.context() as patch:
+            patch.setattr(stand.service._journal, "_write", full)
+            with pytest.raises(RequestRefusedError, match="journal cannot be written") as error:
+                client.submit(intent("unnoted")).accepted.result(10)
+            assert (error.value.status, error.value.reason) == (500, "host.out_of_disk")
+            stand.executor.gate("go").set()
+            assert running.outcome.result(10).effect == "completed"
+            assert waiting.outcome.result(10).effect == "completed"
+        assert client.submit(intent("unnoted")).outcome.result(10).effect == "completed"
+    assert stand.executor.started == ["running", "waiting", "unnoted"]
+    assert stand.service.status()["queue"]["unjournaled"] == 3
+    assert stand.service.status()["workers"]["alive"] == stand.workers
 
 
 def test_intent_id_is_used_once(stand: Stand) -> None:

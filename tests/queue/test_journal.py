@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from executor.errors import OutsideError
 from executor.queue import Journal, Leftover, journal
 
 TASK = Leftover("q-1", "i-1", "cbo", "NORMAL")
@@ -84,3 +88,45 @@ def test_second_close_is_silent_and_late_changes_are_dropped(tmp_path: Path) -> 
     kept.close()
     kept.ended(TASK.task_id)
     assert abandoned(tmp_path) == (TASK,)
+
+
+@contextmanager
+def full_disk(path: Path, room: int) -> Iterator[None]:
+    """No file of this process grows beyond what `path` has and `room` bytes: what is longer is written in part."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room", [0, 10])
+def test_full_disk_loses_the_line_it_met_and_no_other(tmp_path: Path, room: int) -> None:
+    """Nothing or half of a line was written: its task counts as not taken, and the next line is whole."""
+    kept = Journal(tmp_path)
+    kept.queued(TASK)
+    with full_disk(tmp_path / journal.NAME, room), pytest.raises(OutsideError, match="cannot be written"):
+        kept.queued(replace(TASK, task_id="q-2", intent_id="i-2"))
+    kept.queued(replace(TASK, task_id="q-3", intent_id="i-3"))
+    assert [task.task_id for task in abandoned(tmp_path)] == ["q-1", "q-3"]
+    kept.close()
+
+
+def test_journal_that_cannot_be_rewritten_goes_on_in_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The descriptor stays its own: nothing is written to a file that came to have the same number."""
+    kept = Journal(tmp_path)
+    kept.queued(TASK)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "MAX_BYTES", 1)
+        (tmp_path / f".{journal.NAME}.new").mkdir()
+        with pytest.raises(OutsideError):
+            kept.taken(TASK.task_id)
+        (tmp_path / f".{journal.NAME}.new").rmdir()
+    with (tmp_path / "another").open("wb"):
+        kept.queued(replace(TASK, task_id="q-2", intent_id="i-2"))
+    assert (tmp_path / "another").read_bytes() == b""
+    assert [(task.task_id, task.state) for task in abandoned(tmp_path)] == [("q-1", "taken"), ("q-2", "queued")]
+    kept.close()
