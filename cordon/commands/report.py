@@ -11,6 +11,7 @@ from typing import Final
 
 from cordon.terminal import print_json
 from executor.clock import SystemClock
+from executor.dsse import EnvelopeRefusedError
 from executor.errors import InvalidInputError
 from executor.paths import state_dir
 from executor.policy import default_policies_dir
@@ -89,12 +90,21 @@ def _merge(args: argparse.Namespace) -> int:
 
 def _verify(args: argparse.Namespace) -> int:
     file = Path(args.file) if args.file else BUILD / "attestation.json"
+    if not file.is_file():
+        raise InvalidInputError(f"there is no attestation {file}; `tox -e drills` makes one in {BUILD}")
     trust = args.trust or file.with_name("trust_keys.json")
     beside = file.with_name("summary.json")
     summary = args.summary or (beside if beside.exists() else None)
-    statement = attest.verify_file(file, attest.trusted_from(trust), summary=summary)
+    keys = attest.trusted_from(trust)
+    try:
+        statement = attest.verify_file(file, keys, summary=summary)
+    except EnvelopeRefusedError as refused:
+        if not args.json:
+            raise
+        print_json({"holds": False, "message": str(refused)})
+        return 1
     if args.json:
-        print_json(asdict(statement))
+        print_json({"holds": True, **asdict(statement)})
         return 0
     changed = " with uncommitted changes" if statement.modified else ""
     about = f"about {summary}" if summary else "summary.json is not at hand: not compared"

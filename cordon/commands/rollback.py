@@ -10,6 +10,7 @@ from typing import Any, Final
 from cordon.terminal import one_line, print_json, progress, table
 from executor.clock import SystemClock
 from executor.paths import state_dir
+from executor.rollback.manifest import DamagedPackError
 from executor.rollback.pack import Pack, load, verify
 from executor.rollback.runs import apply_recorded, find, on_record
 
@@ -52,7 +53,13 @@ def run(args: argparse.Namespace) -> int:
         _say(args, pack.to_json(), lambda: _show(pack))
     elif args.action == "verify":
         known = args.digest or on_record(found)
-        pack = verify(found.folder, expected=known)
+        try:
+            pack = verify(found.folder, expected=known)
+        except DamagedPackError as damage:
+            if not args.json:
+                raise
+            print_json({"whole": False, "message": str(damage)})
+            return 1
         told = "its digest is the one on record" if known else "no audit trail knows its digest"
         _say(args, {**pack.event_data(), "whole": True, "on_record": bool(known)},
              lambda: _line(f"whole: sha256:{pack.digest}, {len(pack.before)} files; {told}"))  # fmt: skip

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cordon.__main__ import main as cordon
 from executor import dsse
 from executor.canonical import dumps
 from executor.clock import ManualClock, SystemClock
 from executor.dsse import EnvelopeRefusedError
 from executor.errors import InvalidInputError, OutsideError
-from executor.keys import KeyStore, SeedSigner
+from executor.keys import KeyStore, SeedSigner, Trust, TrustedKey
 from harness.report import attest
 from harness.report.attest import PAYLOAD_TYPE, Statement
 
@@ -254,6 +255,29 @@ def test_the_command_line_signs_and_checks(tmp_path: Path, capsys: pytest.Captur
     assert (said["commit"], said["modified"]) == (attest.commit_of(tmp_path)[0], True)
     assert attest.main([*check, str(KeyStore(other, SystemClock()).trust_path)]) == 1
     assert attest.main([*check, str(tmp_path / "missing")]) == 1
+
+
+def test_cordon_report_verify_answers_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json both answers are JSON: it holds, or it does not and why; no attestation at all is wrong use."""
+
+    def told(*words: str) -> tuple[int, dict[str, Any]]:
+        status = cordon(["report", "verify", str(tmp_path / "attestation.json"), "--json", *words])
+        return status, json.loads(capsys.readouterr().out)
+
+    trust = Trust(TrustedKey(SIGNER.kid, SIGNER.public, 10**18))
+    (tmp_path / "trust_keys.json").write_bytes(dumps(trust.to_json()))
+    (tmp_path / "summary.json").write_bytes(summary())
+    (tmp_path / "attestation.json").write_bytes(made())
+    status, said = told()
+    assert (status, said["holds"], said["commit"]) == (0, True, COMMIT)
+    (tmp_path / "summary.json").write_bytes(summary() + b" ")
+    status, said = told()
+    assert (status, said["holds"]) == (1, False)
+    assert "summary.json" in said["message"]
+    (tmp_path / "attestation.json").write_bytes(made()[:-9])
+    assert told()[0] == 1
+    assert cordon(["report", "verify", str(tmp_path / "missing")]) == 2
+    assert "there is no attestation" in capsys.readouterr().err
 
 
 def test_outside_a_checkout_there_is_no_commit(tmp_path: Path) -> None:

@@ -120,6 +120,8 @@ def test_what_is_no_run_is_wrong_use(state: Path, name: str, capsys: pytest.Capt
 def test_a_digest_given_by_hand_counts(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Another digest than the pack's is refused."""
     assert call(capsys, "verify", LEASE, "--state", state, "--digest", "0" * 64)[0] == 1
+    status, out, _ = call(capsys, "verify", LEASE, "--state", state, "--digest", "0" * 64, "--json")
+    assert (status, json.loads(out)["whole"]) == (1, False)
 
 
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
