@@ -292,7 +292,7 @@ def _trend(material: Material) -> str:
             f"{text(line['scenarios']['passed'])}/{text(line['scenarios']['total'])}",
             f"{text(line['attempts']['blocked'])}/{text(line['attempts']['total'])}",
             "/".join(map(text, line["transitions"])),
-            "/".join(map(text, line["sabotage"])),
+            "/".join(map(text, line["sabotage"])) if line["sabotage"][1] else "-",
             text(_minutes(line["duration_s"])),
         )
         for line in reversed(material.trend[-10:])
