@@ -59,7 +59,9 @@ def parse(document: Document, lines: list[str], folder: Path) -> list[Scenario]:
                 twin=twin,
                 without=frozenset(raw.get("without", ())),
                 notices=frozenset(raw.get("notices", ())),
-                unmeasured=dict.fromkeys(ENGINES, entry["unmeasured"]) if "unmeasured" in entry else engines,
+                unmeasured=dict.fromkeys(ENGINES, entry["unmeasured"])
+                if "unmeasured" in entry
+                else {**engines, **entry.get("unmeasured_on", {})},
                 member=batch.Member(raw["id"], entry["mechanism"], names),
             )
         )
