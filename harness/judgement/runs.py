@@ -40,6 +40,8 @@ class Run:
     """What the host's canaries saw: any of them is an escape."""
     whole: Outcome | None = None
     """For a member of a batch: the outcome of the run it shares, of which `outcome` is its own part."""
+    lost: str = ""
+    """Why an earlier try at this run came to nothing before a command began; empty when the first was it."""
 
 
 class Watch(Protocol):
@@ -95,14 +97,35 @@ def own_part(run: Run, scenario: Scenario) -> Run:
 
 
 def perform(plan: Plan, executor: Executor, watch: Watch) -> Run:
-    """Take `plan` through the executor with the host watched; an executor that cannot run it makes it UNMEASURED."""
+    """Take `plan` through the executor with the host watched; an executor that cannot run it makes it UNMEASURED.
+
+    Tried once more when the machine is lost before a command began: on a crowded host that happens, and says nothing of
+    what was to be tried. Both tries are watched, and the loss is told.
+    """
     watch.before(plan.request.weaken if plan.role == "positive" else frozenset())
-    outcome: Outcome | None = None
-    unmeasured = ""
+    outcomes: list[Outcome] = []
+    lost = ""
     try:
-        outcome = executor.run(plan.request)
+        outcomes.append(executor.run(plan.request))
+        if lost := came_to_nothing(plan.expect, outcomes[0]):
+            plan = replace(plan, request=renamed(plan.request))
+            outcomes.append(executor.run(plan.request))
     except OutsideError as error:
-        unmeasured = f"{error.code}: {error}"
-    if outcome is not None and not batch.reports(outcome)[0] and (why := unmodelled(outcome)):
-        return Run(plan, None, why, watch.after(outcome))
-    return Run(plan, outcome, unmeasured, watch.after(outcome))
+        return Run(plan, None, f"{error.code}: {error}", watch.after(*outcomes), lost=lost)
+    outcome, alarms = outcomes[-1], watch.after(*outcomes)
+    if not batch.reports(outcome)[0] and (why := unmodelled(outcome)):
+        return Run(plan, None, why, alarms, lost=lost)
+    return Run(plan, outcome, "", alarms, lost=lost)
+
+
+def came_to_nothing(expect: Expect, outcome: Outcome) -> str:
+    """Why the run is no evidence of anything: it was aborted before a command began. Empty when it is evidence."""
+    began = any(event["type"] == "exec_event.STARTED" for event in outcome.events)
+    if outcome.effect != "aborted" or expect.effect == "aborted" or began:
+        return ""
+    return f"{', '.join(outcome.reasons)}: {outcome.message}"
+
+
+def renamed(request: Request) -> Request:
+    """`request` under another intent id, which are unique for ever."""
+    return replace(request, intent=replace(request.intent, intent_id=f"{request.intent.intent_id}-again"))

@@ -66,6 +66,8 @@ def attach(
     _DYNAMIC.description(story(scenario, runs, judgement))
     for run in runs:
         with allure.step(ROLES[run.plan.role]):
+            if run.lost:
+                allure.attach(visible(run.lost), "an earlier try that was lost", AttachmentType.TEXT)
             if run.outcome is None:
                 allure.attach(visible(run.unmeasured), "not tried", AttachmentType.TEXT)
             else:

@@ -90,6 +90,7 @@ def _run(run: Run, *, untried: bool) -> Record:
         "covered": coverage.of_events(outcome.events if judged else ()).to_json(),
         "missing": missing,
         "unexpected": unexpected,
+        "lost": run.lost,
         "stages": [[stage.name, stage.duration_ns, stage.side] for stage in outcome.stages],
     }
 

@@ -55,6 +55,12 @@ def summarize(
             for record in records
             if record["ruling"] == "UNMEASURED"
         },
+        "lost": {
+            f"{record['id']} ({run['role']})": run["lost"]
+            for record in records
+            for run in record["runs"]
+            if run.get("lost")
+        },
         "duration_s": round(sum(record["seconds"] for record in records), 3),
     }
 
