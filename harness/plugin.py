@@ -156,7 +156,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Release the executor, write the summary, and refuse to call a run green in which nothing passed."""
     config = session.config
     config.stash[SESSION].close()
-    config.stash[COVERED] |= coverage.of_trail(config.stash[SESSION].state)
+    config.stash[COVERED] |= config.stash[SESSION].kept.covered | coverage.of_trail(config.stash[SESSION].state)
     if _is_worker(config):
         config.workeroutput["cordon_covered"] = config.stash[COVERED].to_json()  # type: ignore[attr-defined] # xdist's
         return

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Final
 
+from executor.svf.files import log_files
 from harness.judgement.facts import Facts
 from harness.procedures.own import OwnExecutor
 from harness.procedures.registry import procedure
@@ -52,6 +55,8 @@ def killed_executor(stage: Stage, *, kill: bool = True, restart: bool = True) ->
     overlays = frozenset(own.runtime.glob("r-*/vm-*/overlay.qcow2"))
     if kill:
         own.kill()
+        if restart:
+            _cut_short(own)
     orphaned = alive(qemus) if kill else 0
     if restart:
         stage.own_executor(state=own.state if kill else None)
@@ -63,4 +68,38 @@ def killed_executor(stage: Stage, *, kill: bool = True, restart: bool = True) ->
         "orphaned_by_the_kill": orphaned > 0,
         "left_after_the_next_start": left > 0,
         "machines_of_the_living": len(qemus) > 0,
+        "trail_mended": any(event.type == "control_event.RESUMED" for event in own.events()) if restart else False,
+    }
+
+
+def _cut_short(own: OwnExecutor) -> None:
+    """The last write to its trail did not come to its end, as happens to who is killed while writing."""
+    with log_files(own.state / "logs" / "svf_audit")[-1].path.open("ab") as file:
+        file.write(b'{"actor":"cp20","data":{')
+
+
+@procedure(unsimulated=NEEDS_QEMU)
+def sick_machine(stage: Stage) -> Facts:
+    """Kills the QEMU processes of machines that wait; then a task comes, and what died is on record."""
+    own = stage.own_executor()
+
+    def waiting() -> set[str]:
+        return {event.vm_id for event in own.events() if event.type == "vm_event.READY"}
+
+    until("a machine waits", lambda: bool(waiting()) and bool(qemus_of(own)))
+    died = waiting()
+    for pid in qemus_of(own):
+        if Path("/proc", str(pid), "comm").read_text().startswith("qemu-"):  # its OPA is in that folder too
+            os.kill(pid, signal.SIGKILL)
+    request = stage.request({"commands": [{"argv": ["true"]}]})
+    outcome = own.run(request, seconds=PATIENCE_S)
+    stage.judged(request, outcome)
+    own.close()
+    told = {vm: [event.type for event in own.events() if event.vm_id == vm] for vm in died}
+    due = ["vm_event.READY", "vm_event.ZOMBIE", "vm_event.DESTROYED"]
+    return {
+        "ended": outcome.effect,
+        "died_waiting": len(died) > 0,
+        "told_of_each": all(kinds == due for kinds in told.values()),
+        "task_got_another": outcome.vm_id not in died,
     }

@@ -20,6 +20,8 @@ from executor.intent import Intent
 from executor.machine import Profile
 from executor.outcome import Outcome
 from executor.paths import runtime_dir
+from harness.judgement import coverage
+from harness.judgement.coverage import Covered
 from harness.procedures.own import OwnExecutor, own_runtime
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class Kept:
     state: Path
     policies: Path
     values: dict[str, Any] = field(default_factory=dict)
+    covered: Covered = field(default_factory=Covered)
+    """What the trails of executors of one's own cover: they are gone when the session ends."""
     closing: ExitStack = field(default_factory=ExitStack)
 
     def once(self, key: str, make: Callable[[], T]) -> T:
@@ -113,8 +117,13 @@ class Stage:
         """
         folder = state or self.folder() / "state"
         own = OwnExecutor(self.engine, folder, self.kept.runtime(), self.kept.policies, max_uses=max_uses)
+        self._closing.callback(self._cover, folder)
         self._closing.callback(own.close)
         return own
+
+    def _cover(self, state: Path) -> None:
+        """Keep what the trail in `state` covers; its executor has ended."""
+        self.kept.covered |= coverage.of_trail(state)
 
     def folder(self) -> Path:
         """A fresh empty folder, mode 0700; removed with the stage."""

@@ -102,6 +102,7 @@ def _stopped(executor: LocalExecutor, state: str, machines: int, queued: int) ->
         stranger = serving.resumes_as("cp14")
         killed = serving.operator().kill("all", why="a drill")["killed"]
         until("no task runs", lambda: not serving.running())
+        serving.operator().scram("once more")
         serving.restart()
         still = serving.safe_mode()
         person = serving.resumes_as("human")

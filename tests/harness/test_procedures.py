@@ -7,7 +7,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -19,6 +20,7 @@ from harness.document.procedure import Procedure
 from harness.document.scenario import parse_text
 from harness.errors import ScenarioError
 from harness.judgement import facts
+from harness.judgement.coverage import Covered
 from harness.judgement.facts import Matcher
 from harness.judgement.judge import Judgement
 from harness.procedures import Registered, Stage
@@ -220,6 +222,22 @@ def test_a_call_gets_what_is_taken_away_and_gives_everything_back(tmp_path: Path
     assert seen.facts == {"weaken": ["ioguard", "seccomp"], "there": True, "pair": [1, 2]}
     assert not folders[0].exists()
     assert json.loads(watch.said)[0] == seen.facts
+
+
+def test_what_an_executor_of_ones_own_records_is_covered(tmp_path: Path) -> None:
+    """Its trail goes with the stage; which transitions it went through stays, also after a stop and a start."""
+    kept = Kept(tmp_path / "kept", ROOT / "policies")
+    shared = cast("Any", SimpleNamespace(engine="sim"))
+    with kept.closing:
+        stage = Stage(shared, frozenset(), kept)
+        with stage.open():
+            own = stage.own_executor()
+            outcome = own.run(stage.request({"commands": [{"argv": ["echo", "hi"]}]}))
+            own.close()
+            assert kept.covered == Covered()
+        assert outcome.effect == "completed"
+        assert {event["type"] for event in outcome.events} <= kept.covered.types
+        assert any(name.startswith("policy: load") for name in kept.covered.transitions)  # in no outcome's events
 
 
 def test_what_is_broken_outside_is_unmeasured_and_a_bug_is_not(tmp_path: Path) -> None:
