@@ -10,10 +10,10 @@ from harness.procedures.stage import Stage
 
 _REAL: Final = "the simulator's guest has no limits of its own that could be told from the host's"
 _TASKS: Final[dict[str, tuple[list[str], dict[str, int]]]] = {
-    "memory": (["python3", "-c", "x = bytearray(150 << 20); import time; time.sleep(30)"], {"mem_quota_mb": 64}),
-    "disk": (["sh", "-c", "head -c 40000000 /dev/zero > big; sleep 30"], {"disk_quota_mb": 8}),
-    "output": (["sh", "-c", "head -c 1500000 /dev/zero; sleep 30"], {"output_mb": 1}),
-    "pids": (["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do sleep 30 & done; wait"], {"pids": 4}),
+    "memory": (["python3", "-c", "x = bytearray(150 << 20); import time; time.sleep(15)"], {"mem_quota_mb": 64}),
+    "disk": (["sh", "-c", "head -c 40000000 /dev/zero > big; sleep 15"], {"disk_quota_mb": 8}),
+    "output": (["sh", "-c", "head -c 1500000 /dev/zero; sleep 15"], {"output_mb": 1}),
+    "pids": (["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do sleep 15 & done; wait"], {"pids": 4}),
 }
 """By quota: a task that goes over it and then waits to be ended."""
 
@@ -37,8 +37,8 @@ def outlived(stage: Stage) -> Facts:
     """A task sleeps past its time where neither guest nor host looks at the clock: the dead man's switch is left."""
     raw = {
         "requester": "drill",
-        "commands": [{"argv": ["sleep", "25"]}],
-        "limits": {"wallclock_timeout_s": 2},
+        "commands": [{"argv": ["sleep", "20"]}],
+        "limits": {"wallclock_timeout_s": 1},
     }
     outcome = stage.run(stage.request(raw, weaken=["quota", "host_wallclock"]))
     return {"ended": [outcome.effect, *outcome.reasons]}

@@ -1,8 +1,8 @@
 """Which scenarios are tried for a control: found in the scenarios themselves, so that a new one needs no entry here.
 
 A scenario is a candidate when it says so (`notices`), or when its positive control takes the control away: that run
-shows that the control matters to it. Those that declare themselves come first, then those whose positive control takes
-away least, since there the one control is most of what stops the attempt.
+shows that the control matters to it. Those that declare themselves come first, and single requests before procedures,
+then those whose positive control takes away least, since there the one control is most of what stops the attempt.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ class Case:
 
     @property
     def weakened(self) -> frozenset[str]:
-        """What its positive control takes away."""
-        return self.first.positive.weaken if self.first.positive else frozenset()
+        """What its positive control takes away beyond what is gone in its attempt too."""
+        gone = self.first.without if isinstance(self.first, Scenario) else frozenset()
+        return self.first.positive.weaken - gone if self.first.positive else frozenset()
 
     def concerned(self, control: str) -> bool:
         """Whether it should notice that `control` is gone."""
@@ -65,4 +66,9 @@ def group(scenarios: Iterable[Drill], engine: str) -> list[Case]:
 def candidates(control: str, cases: Sequence[Case]) -> list[Case]:
     """The cases to try for `control`, the most promising first."""
     fitting = [case for case in cases if case.concerned(control)]
-    return sorted(fitting, key=lambda case: (control not in case.first.notices, len(case.weakened)))
+
+    def promise(case: Case) -> tuple[bool, bool, int]:
+        # A procedure makes several runs where a scenario makes one.
+        return control not in case.first.notices, not isinstance(case.first, Scenario), len(case.weakened)
+
+    return sorted(fitting, key=promise)

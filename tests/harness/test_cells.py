@@ -10,6 +10,9 @@ import pytest
 
 from fixtures import outcomes as make
 from harness import drills
+from harness.collection import procedure_runs
+from harness.collection.procedure_runs import Observed
+from harness.document.procedure import Procedure
 from harness.document.scenario import Scenario, parse_text
 from harness.errors import ReportError
 from harness.judgement.coverage import Covered
@@ -96,6 +99,40 @@ def test_only_what_the_attempt_had_and_its_control_has_not_counts(weaken: str, a
     one = scenario(weaken, also)
     cell = cells.of_scenario(one, runs_of(one))
     assert (cell["control"] if cell else None) == control
+
+
+PROCEDURE: Final = """\
+schema: cordon.procedure/1
+id: used-again
+title: Used again
+plan: G
+description: Looks for a canary.
+procedure: used-again
+expect: {facts: {canary_found: false}}
+breakout: {class: L, mechanism: canary, refusal: {absence: canary}}
+controls:
+  positive: {weaken: [reset], expect: {facts: {canary_found: true}}}
+  twin: {arguments: {reuse: false}, expect: {facts: {canary_found: false}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "found", "ruling"),
+    [("", True, "DIVERGENT"), ("", False, "BLOCKED"), ("arguments: {reuse: false}, ", True, None)],
+)
+def test_a_procedures_control_is_a_cell_when_only_the_control_differs(
+    more: str, ruling: str | None, *, found: bool
+) -> None:
+    """The same call with one control gone; a control that is called otherwise shows something else."""
+    (procedure,) = parse_text(PROCEDURE.replace("{weaken: [reset]", f"{{{more}weaken: [reset]"), "x.yaml", Path())
+    assert isinstance(procedure, Procedure)
+    blocked = {"canary_found": False, "refusal": "absence canary"}
+    seen = {"canary_found": True, "refusal": ""} if found else blocked
+    runs = [
+        Observed(role, call, seen if role == "positive" else blocked) for role, call in procedure_runs.calls(procedure)
+    ]
+    cell = cells.of_procedure(procedure, runs)
+    assert (cell["ruling"] if cell else None) == ruling
 
 
 def test_a_cell_counts_only_where_the_drill_was_good() -> None:
