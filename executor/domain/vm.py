@@ -48,6 +48,8 @@ LARGE_MEMORY_MB: Final = 4096
 
 OVERHEAD_MB: Final[dict[VmEngine, int]] = {"kvm": 256, "tcg": 1280}
 """Resident memory of QEMU beyond the guest's: its own, and under tcg translated code (QEMU's default: 1 GiB)."""
+GROUP_SLACK_MB: Final = 512
+"""A group counts more than what is resident: written pages that wait for the disk, and on a tmpfs the overlay itself."""
 QEMU_FDS: Final = 256
 """An idle clone has some 40 open."""
 QEMU_THREADS: Final = 72
@@ -282,7 +284,7 @@ class Vm:
     @property
     def group_bounds(self) -> GroupBounds:
         """What its QEMU's control group lets it use, where there is one."""
-        return GroupBounds(self.bounds.memory_mb)
+        return GroupBounds(self.bounds.memory_mb + GROUP_SLACK_MB)
 
     @property
     def groups(self) -> Groups:
