@@ -49,7 +49,7 @@ LARGE_MEMORY_MB: Final = 4096
 OVERHEAD_MB: Final[dict[VmEngine, int]] = {"kvm": 256, "tcg": 1280}
 """Resident memory of QEMU beyond the guest's: its own, and under tcg translated code (QEMU's default: 1 GiB)."""
 GROUP_SLACK_MB: Final = 512
-"""A group counts more than what is resident: written pages that wait for the disk, and on a tmpfs the overlay itself."""
+"""A group counts more than what is resident: pages that wait for the disk, and on a tmpfs the overlay itself."""
 QEMU_FDS: Final = 256
 """An idle clone has some 40 open."""
 QEMU_THREADS: Final = 72
