@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from executor.bridge.config import Config, check_files, load
+from executor.bridge.config import Config, check_files, check_ports, load
 from executor.bridge.service import Service
 from executor.clock import SystemClock
 from executor.control.notify import notify, watchdog_s
@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{args.config}: good; {len(config.clients)} clients, {len(config.operators)} operators\n")
         _note_files(config)
         return 0
+    check_ports(config)
     check_files(config)  # before machines are booted for a service that cannot start
     orders = Orders()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,6 +130,22 @@ def test_files_are_looked_at_before_anything_is_started(tmp_path: Path) -> None:
     keys[0].write_text("no key")
     with pytest.raises(InvalidInputError, match="not a CURVE secret key"):
         config.check_files(good)
+
+
+@pytest.mark.parametrize("table", ["bridge", "control", "metrics"])
+def test_taken_port_is_told_before_anything_is_started(table: str) -> None:
+    """The field and the address of whichever socket cannot be had; free ones and ipc are fine."""
+    base = replace(config.parse(MINIMAL, "x.toml"), bridge_listen="tcp://127.0.0.1:*", control_listen="ipc:///x")
+    base = replace(base, metrics_listen=None)
+    config.check_ports(base)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        listen: Any = ("127.0.0.1", port) if table == "metrics" else f"tcp://127.0.0.1:{port}"
+        with pytest.raises(OutsideError, match=rf"^{table}\.listen: cannot listen on tcp://127\.0\.0\.1:{port}: Addr"):
+            config.check_ports(replace(base, **{f"{table}_listen": listen}))
+    config.check_ports(replace(base, **{f"{table}_listen": listen}))
 
 
 def test_what_a_reload_takes_over() -> None:
