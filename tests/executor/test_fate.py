@@ -7,6 +7,7 @@ import threading
 from itertools import permutations
 from typing import get_args
 
+import libvirt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,6 +73,50 @@ def test_wait_ends_with_the_sign() -> None:
     teller.join()
     signs.forget("vm-1")
     assert signs.wait("vm-1", lambda said: said or None, 30) is None
+
+
+class Domain:
+    """What libvirt's callbacks are given, as far as they look."""
+
+    def name(self) -> str:
+        return "vm-1"
+
+
+@pytest.mark.parametrize(
+    ("event", "details", "signs"),
+    [
+        ("SHUTDOWN", '{"guest":true,"reason":"guest-reset"}', ("guest-reset",)),
+        ("SHUTDOWN", '{"guest":true,"reason":"guest-shutdown"}', ("guest-shutdown",)),
+        ("SHUTDOWN", '{"guest":false,"reason":"host-signal"}', ()),
+        ("BLOCK_IO_ERROR", '{"action":"stop","nospace":true,"operation":"write"}', ("no space",)),
+        ("BLOCK_IO_ERROR", '{"action":"report","nospace":false,"operation":"read"}', ()),
+        ("BLOCK_IO_ERROR", None, ()),
+        ("SHUTDOWN", "no JSON", ()),
+        ("SHUTDOWN", "[]", ()),
+    ],
+)
+def test_monitor_events_become_signs(event: str, details: str | None, signs: tuple[Sign, ...]) -> None:
+    """As QEMU words them; what is none of them says nothing, and nothing raises into libvirt's loop."""
+    kept = Signs()
+    kept.watch("vm-1")
+    kept._on_monitor(None, Domain(), event, 0, 0, details, None)
+    assert kept.of("vm-1") == signs
+
+
+@pytest.mark.parametrize(
+    ("event", "detail", "signs"),
+    [
+        (libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_FAILED, ("ended",)),
+        (libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED, ("destroyed", "ended")),
+        (libvirt.VIR_DOMAIN_EVENT_SUSPENDED, libvirt.VIR_DOMAIN_EVENT_SUSPENDED_PAUSED, ()),
+    ],
+)
+def test_lifecycle_events_become_signs(event: int, detail: int, signs: tuple[Sign, ...]) -> None:
+    """Only the end counts; who destroyed is said before that it ended, so that nobody judges in between."""
+    kept = Signs()
+    kept.watch("vm-1")
+    kept._on_lifecycle(None, Domain(), event, detail, None)
+    assert kept.of("vm-1") == signs
 
 
 @pytest.mark.parametrize(
