@@ -40,6 +40,7 @@ from executor.intent import Command, FileIn, Intent, Limits
 from executor.machine import Machine, MachineProvider, Profile
 from executor.outcome import CollectedFile, CommandResult, EffectClass, Outcome
 from executor.policy import Decision
+from executor.rollback.manifest import matcher
 from executor.rollback.pack import Pack
 from executor.run_record import RunRecord
 from executor.sentinel import validation
@@ -340,8 +341,12 @@ class Pipeline:
             if pack:
                 passage.pack = self._runs.after(pack, files)
             roots = [path.rstrip("/") for path in intent.collect]
+            # The policy has judged the roots; what a task put below them nobody has.
+            denied = matcher(granted.document["scope"]["paths_denylist"])
             passage.files = tuple(
-                file for file in files if any(file.path == root or file.path.startswith(f"{root}/") for root in roots)
+                replace(file, content=b"", refused="on the denylist") if denied.fullmatch(file.path) else file
+                for file in files
+                if any(file.path == root or file.path.startswith(f"{root}/") for root in roots)
             )
         if passage.effect == "completed":
             self._governance.builds.record(

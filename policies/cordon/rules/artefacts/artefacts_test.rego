@@ -1,7 +1,6 @@
 package cordon.rules.artefacts_test
 
 import data.cordon.rules.artefacts
-import data.cordon.rules.artefacts.bounds
 import data.cordon.testing_test as testing
 
 # Each is denied for exactly the code that it begins with; without the change it is allowed.
@@ -45,7 +44,7 @@ cases := {
 	},
 	"artefacts.too_large bytes": {
 		"base": "artefact",
-		"change": {"op": "replace", "path": "/intent/artefacts/0/size", "value": bounds.bytes + 1},
+		"change": {"op": "replace", "path": "/intent/artefacts/0/size", "value": 8388609},
 	},
 	"artefacts.too_large number": {
 		"base": "artefact",
@@ -106,8 +105,18 @@ many(number) := array.concat([testing.artefact], [another |
 	another := json.patch(testing.artefact, [{"op": "replace", "path": "/name", "value": sprintf("kernel-%d", [n])}])
 ])
 
-test_what_is_said if {
-	unbuilt := [{"op": "replace", "path": "/facts/builds", "value": []}]
-	said := artefacts.deny with input as json.patch(testing.bases.artefact, unbuilt)
-	{reason.msg | some reason in said} == {`The artefact was not built here by this requester: "kernel"`}
+# What a denial says, by the case that is denied: which artefact it is about.
+words := {
+	"artefacts.not_asked": `An artefact is brought along without the capability to execute it: "kernel"`,
+	"artefacts.name upper": `The artefact's name is not plain: "Kernel"`,
+	"artefacts.unknown_origin never": `The artefact was not built here by this requester: "kernel"`,
 }
+
+said[name] contains reason.msg if {
+	some name, _ in words
+	case := cases[name]
+	some reason in artefacts.deny with input as json.patch(testing.bases[case.base], [case.change])
+	reason.code == split(name, " ")[0]
+}
+
+test_what_is_said if said == {name: {word} | some name, word in words}

@@ -38,7 +38,7 @@ purposeful if {
 # title: The host is not spelled plainly
 # custom:
 #   short_name: host_not_plain
-#   remedy: Write the host in lower-case ASCII letters, digits, dots and hyphens, without a dot at the end.
+#   remedy: Write a name in lower-case ASCII letters, digits, dots and hyphens, with no dot at its end, or four plain numbers.
 deny contains reason.from(rego.metadata.chain(), [reason.field(endpoint, "host")]) if {
 	some endpoint in input.intent.scope.endpoints
 	not plain(endpoint.host)
@@ -46,8 +46,19 @@ deny contains reason.from(rego.metadata.chain(), [reason.field(endpoint, "host")
 
 plain(host) if {
 	count(host) <= 253
-	regex.match(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`, host)
+	regex.match(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`, host)
 }
+
+plain(host) if address(host)
+
+# METADATA
+# description: |
+#   Whether the host is an IPv4 address in its one spelling. Other numbers are no name either: resolvers read 198.18.0.01
+#   as an address, and each its own.
+address(host) := regex.match(
+	`^(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}$`,
+	host,
+)
 
 # METADATA
 # title: The endpoint is on the denylist
@@ -91,6 +102,7 @@ listed(endpoint) if {
 	glob.match(entry.host, ["."], endpoint.host)
 	endpoint.port in entry.ports
 	endpoint.proto == entry.proto
+	address(endpoint.host) == address(replace(entry.host, "*", "0")) # a name may look as if it lay among addresses
 }
 
 # METADATA

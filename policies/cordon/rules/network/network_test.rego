@@ -113,6 +113,54 @@ cases := {
 			"value": "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.te",
 		},
 	},
+	"network.host_not_plain zero in front of a number": {
+		"base": "egress",
+		"change": {
+			"op": "replace",
+			"path": "/intent/scope/endpoints/0/host",
+			"value": "198.18.0.01",
+		},
+	},
+	"network.host_not_plain number that is too large": {
+		"base": "egress",
+		"change": {
+			"op": "replace",
+			"path": "/intent/scope/endpoints/0/host",
+			"value": "198.18.0.256",
+		},
+	},
+	"network.host_not_plain three numbers": {
+		"base": "egress",
+		"change": {
+			"op": "replace",
+			"path": "/intent/scope/endpoints/0/host",
+			"value": "198.18.1",
+		},
+	},
+	"network.host_not_plain one number": {
+		"base": "egress",
+		"change": {
+			"op": "replace",
+			"path": "/intent/scope/endpoints/0/host",
+			"value": "3323068421",
+		},
+	},
+	"network.host_not_plain hexadecimal number": {
+		"base": "egress",
+		"change": {
+			"op": "replace",
+			"path": "/intent/scope/endpoints/0/host",
+			"value": "198.18.0.0x1",
+		},
+	},
+	"network.host_not_plain five numbers": {
+		"base": "egress",
+		"change": {
+			"op": "replace",
+			"path": "/intent/scope/endpoints/0/host",
+			"value": "198.18.0.10.10",
+		},
+	},
 	"network.denied metadata": {
 		"base": "egress",
 		"change": {
@@ -139,6 +187,14 @@ cases := {
 			"op": "replace",
 			"path": "/intent/scope/endpoints/0/port",
 			"value": 22,
+		},
+	},
+	"network.not_allowed name that looks like an address": {
+		"base": "egress",
+		"change": {
+			"op": "replace",
+			"path": "/intent/scope/endpoints/0/host",
+			"value": "198.18.0.test",
 		},
 	},
 	"network.not_allowed host": {
@@ -187,6 +243,14 @@ reachable := [
 	["198.18.0.10", 80, "tcp"],
 	["198.18.0.10", 443, "tcp"],
 	["198.18.0.10", 8080, "tcp"],
+	["198.18.0.0", 80, "tcp"],
+	["198.18.0.9", 80, "tcp"],
+	["198.18.0.99", 80, "tcp"],
+	["198.18.0.109", 80, "tcp"],
+	["198.18.0.199", 80, "tcp"],
+	["198.18.0.200", 80, "tcp"],
+	["198.18.0.249", 80, "tcp"],
+	["198.18.0.255", 80, "tcp"],
 ]
 
 unreachable := [
@@ -200,6 +264,11 @@ unreachable := [
 	["198.18.1.10", 80, "tcp"],
 	["198.18.0.10.evil.test", 80, "tcp"],
 	["198.18.0.10", 22, "tcp"],
+	["198.18.0.001", 80, "tcp"],
+	["198.18.0.256", 80, "tcp"],
+	["198.18.0.1000", 80, "tcp"],
+	["198.18.0.com", 80, "tcp"],
+	["198.18.0.1x", 80, "tcp"],
 ]
 
 # What each entry of the denylist is there for, written out a second time.

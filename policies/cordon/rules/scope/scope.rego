@@ -66,5 +66,8 @@ granted_write contains pattern if {
 }
 
 # METADATA
-# description: The read globs asked for.
-granted_read contains pattern if some pattern in input.intent.scope.read
+# description: The read globs asked for, but for those that say nothing plainly.
+granted_read contains pattern if {
+	some pattern in input.intent.scope.read
+	plain(pattern)
+}

@@ -27,3 +27,13 @@ test_the_capability_opens_tmp_and_nothing_else if {
 	}])
 	scope.granted_write == {"/tmp/**"} with input as request
 }
+
+test_a_glob_that_says_nothing_is_denied_and_not_granted if {
+	request := json.patch(testing.bases.hello, [{
+		"op": "replace",
+		"path": "/intent/scope/read",
+		"value": ["", "/workspace//x", "/workspace/**"],
+	}])
+	scope.granted_read == {"/workspace/**"} with input as request
+	"scope.not_plain" in {reason.code | some reason in scope.deny} with input as request
+}
