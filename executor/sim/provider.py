@@ -27,7 +27,7 @@ from executor.sim import rootfs
 from executor.sim.clock import SimClock
 from executor.sim.guest import GUEST, Guest, Lease
 from executor.sim.process import UnmodelledError
-from executor.sim.puppeteer import Zygote
+from executor.sim.puppeteer import SHARED
 from executor.sim.segment import Beyond, Segment
 from executor.sim.world import RELEASE
 from executor.trail import Recorder
@@ -200,7 +200,8 @@ class SimProvider:
         self.clock: Final = clock
         self._ledger: Final = Ledger(recorder, "sim")
         self._seed = seed
-        self._zygote: Final = Zygote()
+        self._zygote: Final = SHARED.borrow()
+        self._closed = False
         self._numbers: Final = itertools.count(1)
         self._lock = threading.Lock()
         self._alive: dict[SimMachine, ExitStack] = {}
@@ -267,7 +268,9 @@ class SimProvider:
             machines = list(self._alive)
         for machine in machines:
             machine.destroy()
-        self._zygote.close()
+        if not self._closed:
+            self._closed = True
+            SHARED.give_back(self._zygote)
 
     def _ended(self, machine: SimMachine) -> None:
         with self._lock:

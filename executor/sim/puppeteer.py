@@ -163,6 +163,11 @@ class Zygote:
         self.base_bytes = memory_of(self._process.pid)
         """What a puppet has before its program begins."""
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
     def spawn(self, order: dict[str, Any]) -> Puppet:
         """A puppet that runs a program as `order` says."""
         ours, theirs = socket.socketpair()
@@ -187,3 +192,35 @@ class Zygote:
                 self._process.wait()
         if self._process.stderr:
             self._process.stderr.close()
+
+
+class SharedZygote:
+    """One helper for all executors of a process: starting it costs half a second of a processor."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owner = 0
+        self._users = 0
+        self._zygote: Zygote | None = None
+
+    def borrow(self) -> Zygote:
+        """The helper, started by the first who asks; raises `PuppetError`. A forked process has one of its own."""
+        with self._lock:
+            if self._zygote is None or self._owner != os.getpid() or not self._zygote.alive:
+                self._zygote, self._owner, self._users = Zygote(), os.getpid(), 0
+            self._users += 1
+            return self._zygote
+
+    def give_back(self, zygote: Zygote) -> None:
+        """The last one ends it."""
+        with self._lock:
+            if zygote is not self._zygote:
+                zygote.close()
+                return
+            self._users -= 1
+            if self._users == 0:
+                self._zygote.close()
+                self._zygote = None
+
+
+SHARED: Final = SharedZygote()

@@ -17,6 +17,7 @@ from executor.machine import Profile
 from executor.sim.clock import SimClock
 from executor.sim.filter import ALLOW, KILL, Filter, numbers
 from executor.sim.provider import SimProvider
+from executor.sim.puppeteer import SharedZygote
 from harness.reference import truth_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,3 +139,17 @@ def test_taking_a_control_away_changes_the_answer(provider: SimProvider) -> None
     killed, _ = run(provider, "python3", "-c", code)
     allowed, written = run(provider, "python3", "-c", code, weaken=frozenset({"seccomp", "lockdown"}))
     assert (killed.cause, killed.syscall, allowed.cause, written) == (Finished.SECCOMP, 101, Finished.EXITED, "0\n")
+
+
+def test_executors_of_a_process_share_one_helper() -> None:
+    """It is started once and outlives all but the last; whoever comes after that gets another."""
+    shared = SharedZygote()
+    one, two = shared.borrow(), shared.borrow()
+    shared.give_back(one)
+    states = [one is two, one.alive]
+    shared.give_back(two)
+    states.append(one.alive)
+    three = shared.borrow()
+    states += [three is one, three.alive]
+    shared.give_back(three)
+    assert states == [True, True, False, False, True]
