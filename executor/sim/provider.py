@@ -14,7 +14,7 @@ from executor.channel.channel_pb2 import Finished, Output, Sample, Started
 from executor.channel.host import ChannelTimeoutError
 from executor.channel.session import Denial
 from executor.domain.brake import Stopped
-from executor.fate import Fate
+from executor.fate import AGENT_CRASHED, Fate
 from executor.guest.errors import DeniedError
 from executor.intent import Command, FileIn, Limits
 from executor.machine import Boot, Profile
@@ -161,8 +161,8 @@ class SimMachine:
         return HostUsage(overlay_bytes=self.overlay_bytes())
 
     def fate(self, _seconds: float) -> Fate | None:
-        """It is lost only where somebody destroys it."""
-        return None
+        """It is lost where its agent was ended from within, or somebody destroys it."""
+        return Fate(AGENT_CRASHED) if self._guest.kernel.agent_lost else None
 
     def network(self) -> dict[str, Any]:
         """What the card's filter counted; without a card there is nothing to record."""

@@ -97,7 +97,7 @@ class World:
         self.agent_disk = FileSystem("iso9660", read_only=True)
         for name in ("main.py", "manifest.json"):
             node = Node(self.agent_disk, stat.S_IFREG | 0o444)
-            node.data += b"# the agent's own\n"
+            node.data += f"# {name} of the agent: its package is executor\n".encode()
             self.agent_disk.root.add(name, node)
         self.disks = {SCRATCH_DISK: self.scratch, IMAGE_DISK: self.image, AGENT_DISK: self.agent_disk}
         self.cgroups = sysfs.cgroup_tree(self)
