@@ -27,6 +27,7 @@ from executor.domain.usage import usage_of
 from executor.domain.xml import DomainSpec, domain_xml
 from executor.errors import GuestLostError
 from executor.fate import Fate, Sign, fate_of
+from executor.guest.spare import WORD as SPARES
 from executor.image.gold import TCG_CMDLINE
 from executor.network import Card, Endpoint, Network
 from executor.quota import HostUsage, VmBounds
@@ -65,6 +66,8 @@ class VmSettings:
     card: bool = False
     """A network card, which leads nowhere until `Vm.admit`."""
     debug_console: bool = False
+    spares: bool = False
+    """Its agent makes sandboxes ahead: for a machine that clones are made of."""
     surplus: bool = False
     """For drills: with devices that nobody granted, and an agent disk of its own that may be written."""
     exposed: bool = False
@@ -409,6 +412,8 @@ def _cmdline(artifacts: Artifacts, settings: VmSettings) -> list[str]:
     parts = [artifacts.cmdline]
     if settings.engine == "tcg":
         parts.append(TCG_CMDLINE)
+    if settings.spares:
+        parts.append(SPARES)
     if settings.debug_console:
         parts.append("console=ttyS0 loglevel=7")
     return parts

@@ -24,6 +24,7 @@ from executor.guest.digest import sha256
 from executor.guest.errors import DeniedError, FaultError
 from executor.guest.port import Port
 from executor.guest.sandbox import Sandbox, boot_id
+from executor.guest.spare import Spares
 from executor.guest.task import Task
 
 State = Literal["NEW", "CONFIGURED", "PREPARED", "RUNNING"]
@@ -59,8 +60,10 @@ class PowerOffError(Exception):
 class Agent:
     """State of the conversation."""
 
-    def __init__(self, port: Port, programs: Programs, seccomp: Mapping[str, Any], baseline: reset.Baseline) -> None:
-        """`port` is open, nothing was sent on it; `baseline` is what there is before the first task."""
+    def __init__(
+        self, port: Port, programs: Programs, seccomp: Mapping[str, Any], baseline: reset.Baseline, spares: Spares
+    ) -> None:
+        """`port` is open, nothing was sent on it; `baseline` is what there is before the first task and any spare."""
         self._port: Final = port
         self._programs: Final = programs
         self._seccomp: Final = seccomp
@@ -69,7 +72,8 @@ class Agent:
         self._hostname = kernel.read("/proc/sys/kernel/hostname")
         self._weaken: frozenset[str] = frozenset()
         self._sandbox: Sandbox | None = None
-        self._sandboxes = 0
+        self._spares: Final = spares
+        self._sandboxes = spares.highest
         self.task: Task | None = None
         self._compromised: Any = None
         self._refusing = ""
@@ -134,6 +138,7 @@ class Agent:
                 self._seccomp,
                 hostname=self._hostname,
                 weaken=self._weaken,
+                spares=self._spares,
             )
         except DeniedError as error:
             self._deny(message.lease_id, error)
@@ -214,9 +219,6 @@ class Agent:
         if self._compromised is not None:
             self._compromised.remove()
             self._compromised = None
-        else:
-            self._port.flush()  # the host need not wait for the next container
-            self._prepared.renew()
 
     def _on_kill(self, message: pb.Kill) -> None:
         if self.task is not None and message.task_id in {"", self.task.task_id}:
@@ -230,6 +232,7 @@ class Agent:
         self._port.send(pb.FromGuest(collect_done=pb.CollectDone(files=count)))
 
     def _on_reset(self, _message: pb.Reset) -> None:
+        self._spares.clear()
         if self._sandbox is not None:
             self._sandbox.close()
             self._sandbox = None

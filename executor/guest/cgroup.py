@@ -103,6 +103,10 @@ class Group:
         except OSError:
             return 0
 
+    def set(self, file: str, value: str) -> None:
+        """Write a limit."""
+        kernel.write(f"{self.path}/{file}", value)
+
     def limit_pids(self, most: int) -> None:
         """From now on at most `most` processes and threads."""
         kernel.write(f"{self.path}/pids.max", str(most))

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any, Final
 
-from executor.guest import kernel
+from executor.guest import kernel, syscalls
 from executor.guest.cgroup import Group
 from executor.guest.errors import FaultError
 from executor.guest.workspace import remove_tree
@@ -55,6 +55,8 @@ class Container:
         finally:
             for end in (out, err, request, answer):
                 os.close(end)
+        self.used = False
+        """Whether it was given its command."""
         self.pid: Final = int(kernel.read(f"{self._bundle}/pid"))
         os.set_blocking(self.stdout, False)
         os.set_blocking(self.stderr, False)
@@ -78,8 +80,20 @@ class Container:
             why = kernel.read(log) if os.path.exists(log) else ""  # noqa: PTH110
             raise FaultError("guest.sandbox", f"crun ended with {os.waitstatus_to_exitcode(status)}: {why[-400:]}")
 
+    def name(self, hostname: str) -> None:
+        """Give it another host name than it was made with."""
+        syscalls.sethostname_in(f"/proc/{self.pid}/ns/uts", hostname)
+
+    def limit(self, control: Mapping[str, str], rlimits: Mapping[str, int]) -> None:
+        """Give it other limits than it was made with: control group files, and what each process may have."""
+        for file, value in control.items():
+            self.group.set(file, value)
+        for name, most in rlimits.items():
+            syscalls.prlimit(self.pid, name, most)
+
     def send(self, request: bytes) -> None:
         """Hand the launcher its request: the command starts."""
+        self.used = True
         view = memoryview(request)
         try:
             while view:

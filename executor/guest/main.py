@@ -17,7 +17,7 @@ fastpb.install()
 
 from executor.channel import channel_pb2 as pb  # noqa: E402 - needs the fast path in place
 from executor.guest import agent as conversation  # noqa: E402 - as above
-from executor.guest import capability, port, reset  # noqa: E402 - as above
+from executor.guest import capability, kernel, network, port, reset, spare  # noqa: E402 - as above
 from executor.guest.errors import FaultError  # noqa: E402 - as above
 
 _HERE: Final = "/agent/executor/guest"
@@ -29,8 +29,11 @@ WAITING: Final = "cordon-agent: waiting for a host"
 def main() -> int:
     """Serve one host; the exit code is 0 when the host asked for the end."""
     conversation.set_up()
-    channel = port.Port(port.find_device())
-    agent = conversation.Agent(channel, _programs(), _load("seccomp.json"), reset.Baseline())
+    programs, seccomp, baseline, spares = _programs(), _load("seccomp.json"), reset.Baseline(), spare.Spares()
+    if spare.WORD in kernel.read("/proc/cmdline").split() and not network.card():
+        spares.make(programs, seccomp)
+    channel = port.Port(port.find_device())  # the host takes an open port for the sign that all is made
+    agent = conversation.Agent(channel, programs, seccomp, baseline, spares)
     print(WAITING, flush=True)  # noqa: T201 - the console is the log here
     channel.send_blocking(agent.ready())
     code = 1

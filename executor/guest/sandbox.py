@@ -1,4 +1,4 @@
-"""The sandbox of one lease: workspace, root, and a container kept ready for the next command."""
+"""The sandbox of one lease: workspace, root, and a container for each command; the first is made ahead."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from typing import Any, Final
 from executor.channel import channel_pb2 as pb
 from executor.guest import artefact, kernel, launch_request, network, sandbox_plan, syscalls
 from executor.guest.capability import Programs
-from executor.guest.cgroup import Group
-from executor.guest.container import BASE, Container
+from executor.guest.container import Container
 from executor.guest.errors import DeniedError, FaultError
-from executor.guest.scope import writable
-from executor.guest.workspace import SCRATCH, Workspace, quota_for, remove_tree
+from executor.guest.ground import make_container, make_root, unmake_root
+from executor.guest.scope import Writable, writable
+from executor.guest.spare import Spares
+from executor.guest.workspace import SCRATCH, Workspace, quota_for
 
-_ROOT: Final = f"{BASE}/root"
-_UPPER: Final = "/scratch/.root"
 _RESOLVE: Final = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 _SEARCH: Final = ("/usr/bin", "/bin")
 
@@ -36,8 +35,9 @@ class Sandbox:
         *,
         hostname: str,
         weaken: frozenset[str],
+        spares: Spares,
     ) -> None:
-        """Build it; `number` is new for every sandbox of this VM.
+        """Build it, or take one of `spares`; `number` is new for every sandbox of this VM.
 
         Raises `DeniedError` for terms that cannot be enforced.
         """
@@ -73,39 +73,21 @@ class Sandbox:
             artefacts=artefact_folder,
             resolver=network.RESOLVER if os.path.exists(network.RESOLVER) else "",  # noqa: PTH110 - as in container
         )
-        self._make_root()
-        quota = quota_for(limits.disk_quota_mb) if self.terms.has("quota") else None
-        owner = sandbox_plan.TASK_UID if self.terms.has("unprivileged_user") else 0
-        self.workspace: Final = Workspace(
-            number if self.terms.has("reset") else 1, places, quota, owner, kept=not self.terms.has("reset")
-        )
+        spare = spares.take(self.terms, places)
+        self.workspace: Final = spare.workspace if spare else self._new_workspace(number, places)
+        self.container = spare.container if spare else self._new_container()
         self.artefacts: Final = artefact.Artefacts(base, named, checked=self.terms.has("artefact_check"))
-        self.container = self._new_container()
 
-    def _make_root(self) -> None:
-        """A mount of its own for the sandbox's root: the runtime cannot pivot into `/` itself."""
-        os.makedirs(_ROOT, exist_ok=True)  # noqa: PTH103 - pathlib costs 60 ms of boot
-        if self.terms.has("readonly_root"):
-            syscalls.mount("/", _ROOT, "", syscalls.MS_BIND)
-            flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV
-            syscalls.mount("", _ROOT, "", flags)
-            return
-        for folder in (_UPPER, f"{_UPPER}/upper", f"{_UPPER}/work"):
-            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-        data = f"lowerdir=/,upperdir={_UPPER}/upper,workdir={_UPPER}/work"
-        syscalls.mount("overlay", _ROOT, "overlay", 0, data)
+    def _new_workspace(self, number: int, places: Sequence[Writable]) -> Workspace:
+        make_root(self.terms)
+        quota = quota_for(self.terms.limits.disk_quota_mb) if self.terms.has("quota") else None
+        owner = sandbox_plan.TASK_UID if self.terms.has("unprivileged_user") else 0
+        kept = not self.terms.has("reset")
+        return Workspace(1 if kept else number, places, quota, owner, kept=kept)
 
     def _new_container(self) -> Container:
         self._next += 1
-        group = Group(f"t{self._next}")
-        config = sandbox_plan.config(
-            self.terms, root=_ROOT, workspace=self.workspace.path, cgroup=group.relative, seccomp=self._seccomp
-        )
-        container = Container(self._next, config, group)
-        if self.terms.has("cgroup"):
-            # The runtime is out of it by now: what is granted, and the launcher.
-            group.limit_pids(self.terms.limits.pids + 1)
-        return container
+        return make_container(self._next, self.terms, self.workspace.path, self._seccomp)
 
     def check(self, start: pb.Start) -> bytes:
         """The launcher's request for `start`; raises `DeniedError` when the lease or the map says no."""
@@ -116,6 +98,7 @@ class Sandbox:
             raise DeniedError("guest.bad_command", "an empty command")
         if self.terms.has("command_check") and _text(argv) not in self._commands:
             raise DeniedError("guest.command_not_in_lease", f"the lease does not list {_shown(argv)}")
+        self._renew()
         file = self._check_program(argv[0], start.cwd or "/")
         env = launch_request.environment(
             sandbox_plan.DEFAULT_ENV,
@@ -168,20 +151,20 @@ class Sandbox:
             return self.artefacts.put(path, data, last=last)
         return self.workspace.put(path, mode, data, last=last)
 
-    def renew(self) -> None:
-        """Take the used container away and make the one for the next command."""
-        self.container.remove()
-        self.container = self._new_container()
+    def _renew(self) -> None:
+        """Have a container that was not used: the next one is made once it is known that another command comes."""
+        if self.container.used:
+            self.container.remove()
+            self.container = self._new_container()
 
     def close(self) -> None:
         """Take everything down and wipe the workspace."""
         if not self.terms.has("reset"):
-            syscalls.umount(_ROOT)
+            unmake_root(kept=True)
             return
         self.container.end()
         self.container.remove()
-        syscalls.umount(_ROOT)
-        remove_tree(_UPPER)
+        unmake_root()
         self.workspace.remove()
 
 

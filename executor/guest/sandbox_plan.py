@@ -168,18 +168,22 @@ def mounts(terms: Terms, workspace: str) -> list[dict[str, Any]]:
         options = ["bind", "ro", "nosuid", "nodev", "noexec"]
         found.append({"destination": "/etc/resolv.conf", "type": "bind", "source": terms.resolver, "options": options})
     if _tmp(terms):
-        size = min(TMP_MIB, max(1, terms.limits.mem_quota_mb // 2))
-        options = ["mode=1777", *([f"size={size}m", "nr_inodes=4096"] if terms.has("quota") else []), *inner]
+        size = f"size={tmp_mib(terms.limits)}m"
+        options = ["mode=1777", *([size, "nr_inodes=4096"] if terms.has("quota") else []), *inner]
         found.append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": options})  # noqa: S108
     return found
+
+
+def tmp_mib(limits: Limits) -> int:
+    """Size of /tmp, in MiB."""
+    return min(TMP_MIB, max(1, limits.mem_quota_mb // 2))
 
 
 def rlimits(limits: Limits) -> list[dict[str, Any]]:
     """Per-process limits; bytes where it is a size."""
     table = {
-        "RLIMIT_NOFILE": limits.fd_limit,
+        **lease_rlimits(limits),
         "RLIMIT_CORE": 0,
-        "RLIMIT_FSIZE": limits.disk_quota_mb * MIB,
         "RLIMIT_MEMLOCK": 64 * 1024,
         "RLIMIT_STACK": 8 * MIB,
         "RLIMIT_MSGQUEUE": 0,
@@ -200,6 +204,21 @@ def resources(limits: Limits) -> dict[str, Any]:
         "pids": {"limit": limits.pids + 2},
         "unified": {"memory.oom.group": "1"},
     }
+
+
+def control_files(limits: Limits) -> dict[str, str]:
+    """What `resources` comes to in the group's files, where limits are set after the runtime is done."""
+    return {
+        "memory.max": str(limits.mem_quota_mb * MIB),
+        "memory.swap.max": "0",
+        "cpu.max": f"{limits.cpu_quota * CPU_PERIOD_US // 100} {CPU_PERIOD_US}",
+        "pids.max": str(limits.pids + 1),
+    }
+
+
+def lease_rlimits(limits: Limits) -> dict[str, int]:
+    """Those of `rlimits` that a lease decides about."""
+    return {"RLIMIT_NOFILE": limits.fd_limit, "RLIMIT_FSIZE": limits.disk_quota_mb * MIB}
 
 
 def namespaces(terms: Terms) -> list[dict[str, str]]:

@@ -24,6 +24,9 @@ MS_BIND: Final = 4096
 MNT_DETACH: Final = 2
 
 PR_SET_CHILD_SUBREAPER: Final = 36
+_CLONE_NEWUTS: Final = 0x04000000
+RLIMITS: Final = {"RLIMIT_FSIZE": 1, "RLIMIT_NOFILE": 7}
+"""Numbers of those that a lease sets."""
 _SYSLOG_CLEAR: Final = 5
 
 RESOLVE_NO_MAGICLINKS: Final = 0x02
@@ -71,6 +74,27 @@ def sethostname(name: str) -> None:
     """Name this machine."""
     raw = name.encode()
     _check(_libc.sethostname(raw, ctypes.c_size_t(len(raw))), "sethostname")
+
+
+def sethostname_in(namespace: str, name: str) -> None:
+    """Name what lives in the UTS `namespace` (a path); this process comes back from there, or the OSError ends it."""
+    there = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    here = os.open("/proc/self/ns/uts", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(there, _CLONE_NEWUTS), f"setns {namespace}")
+        try:
+            sethostname(name)
+        finally:
+            _check(_libc.setns(here, _CLONE_NEWUTS), "setns back")
+    finally:
+        os.close(there)
+        os.close(here)
+
+
+def prlimit(pid: int, name: str, value: int) -> None:
+    """Set a resource limit of `pid`, soft and hard; `name` is one of `RLIMITS`."""
+    record = struct.pack("<QQ", value, value)
+    _check(_libc.prlimit(pid, RLIMITS[name], record, None), f"prlimit {name}")
 
 
 def become_subreaper() -> None:

@@ -75,18 +75,23 @@ class Workspace:
         finally:
             os.close(handle)
         if quota is not None:
-            syscalls.set_project_quota(
-                DEVICE,
-                self._project,
-                blocks_kib=quota.bytes // 1024 + SLACK_KIB,
-                inodes=quota.inodes + INODE_SLACK,
-            )
+            self.limit(quota)
         os.makedirs(self.path, 0o755, exist_ok=kept)  # noqa: PTH103
         self._fd: Final = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         for place in self._places:
             self._make_place(place)
         self._open: tuple[str, int] | None = None
         self.received = 0
+
+    def limit(self, quota: Quota) -> None:
+        """From now on it may hold this much."""
+        self._quota = quota
+        syscalls.set_project_quota(
+            DEVICE,
+            self._project,
+            blocks_kib=quota.bytes // 1024 + SLACK_KIB,
+            inodes=quota.inodes + INODE_SLACK,
+        )
 
     def _make_place(self, place: Writable) -> None:
         if place.path == WORKSPACE:

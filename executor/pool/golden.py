@@ -1,7 +1,8 @@
 """The golden machine: booted once until its agent waits for a host, then saved. Clones are restored from it.
 
 It is kept beside the images, keyed by everything that decides it, so that only the first start on a host boots. Nothing
-secret is in it: the agent has not been configured, and every clone gets its identity, time and entropy at acquire.
+secret is in it: the agent has not been configured, and every clone gets its identity, time and entropy at acquire. Its
+agent has made sandboxes ahead (`executor/guest/spare.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -121,7 +122,7 @@ def _load(base: Path) -> Golden:
 def _make(host: VmHost, settings: VmSettings, base: Path, clock: Clock) -> Golden:
     save, overlay, facts = _paths(base)
     begun = clock.monotonic_ns()
-    vm = host.create(settings)
+    vm = host.create(replace(settings, spares=True))
     try:
         vm.run_unconnected()
         _wait_waiting(vm)
