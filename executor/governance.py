@@ -101,20 +101,21 @@ class Governance:
     def decide(self, request: Request, trail: Trail, validate: Callable[[Intent], Review]) -> Decision:
         """From `SUBMITTED` to `APPROVED` or `REJECTED`; `validate` runs a patch's own tests in a sandbox (cp18)."""
         intent = request.intent
-        trail.emit("intent_event.SUBMITTED", intent.requester, _submitted(request))
+        trail.emit("intent_event.SUBMITTED", intent.requester, _submitted(request), soon=True)
         reviews = self._review(request, trail, validate)
-        known = self._facts(intent, reviews, self._signatures(request))
-        if "history" not in request.weaken:
-            known = replace(known, history=self.violations.of(intent.requester, self._clock.now_ns()))
-        question = DecisionRequest(intent, known)
-        document = question.document(now=self._clock.now_ns() // NS)
+        with trail.stage("facts"):
+            known = self._facts(intent, reviews, self._signatures(request))
+            if "history" not in request.weaken:
+                known = replace(known, history=self.violations.of(intent.requester, self._clock.now_ns()))
+            question = DecisionRequest(intent, known)
+            document = question.document(now=self._clock.now_ns() // NS)
         with trail.stage("decide"):
             decision = self._policy.decide_document(document)
         trail.policy_digest = decision.policy_digest
         answer = decision.to_json()
         expected = forecast(intent, self.history).to_json()
         codes = list(decision.codes)
-        with trail.together():
+        with trail.together(soon=True):
             trail.emit("risk_event.ASSESSED", "cp15", {**answer["risk"], "forecast": expected})
             trail.emit("intent_event.ARBITRATED", "cp16", {"verdict": decision.verdict, "reasons": codes})
             trail.emit("policy_event.DECIDED", "cp16", {"input": recordable(document), "decision": answer})
@@ -129,7 +130,7 @@ class Governance:
             lease = self._issue(request, decision)
         self._under_way.add(lease.lease_id)
         trail.lease_id = lease.lease_id
-        with trail.together():
+        with trail.together(soon=True):
             trail.emit("lease_event.ISSUED", "cp20", {"expires_at": lease.expires_at, "digest": lease.digest()})
             for cosigner in lease.cosigners:
                 trail.emit("lease_event.COSIGNED", cosigner.id, {"role": cosigner.role, "kid": cosigner.kid})
@@ -138,7 +139,7 @@ class Governance:
         document = tampered(lease.to_json(), request.tamper)
         with trail.stage("lease.verify"):
             self._verify(request, document, task_id)
-        trail.emit("lease_event.VERIFIED", "cp14", {"digest": lease.digest()})
+        trail.emit("lease_event.VERIFIED", "cp14", {"digest": lease.digest()}, soon=True)
         self._held[lease.lease_id] = facts.ActiveLease(
             lease.lease_id, lease.issued_to, lease.scope.paths_allowlist, parse_moment(lease.expires_at) // NS
         )
@@ -279,7 +280,7 @@ class Governance:
         for review in reviews:
             told = review.to_json()
             told |= {"verdict": review.policy_verdict, "findings": told["findings"][:FINDINGS]}
-            trail.emit("intent_event.REVIEWED", review.actor, told)
+            trail.emit("intent_event.REVIEWED", review.actor, told, soon=True)
         return reviews
 
     def _signatures(self, request: Request) -> tuple[facts.Signature, ...]:

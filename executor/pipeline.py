@@ -32,7 +32,7 @@ from executor.errors import (
     OutsideError,
     outside,
 )
-from executor.execution import GRACE_NS, OBEY_NS, CommandRunner, Ending, Watch, exec_data
+from executor.execution import GRACE_NS, OBEY_NS, CommandRunner, Ending, Run, Watch, exec_data
 from executor.fate import OUTLIVED, WORDS
 from executor.forecast import brought_by
 from executor.governance import Governance, Granted
@@ -168,7 +168,10 @@ class Pipeline:
                 trail.emit("task_event.REJECTED", "cp20", {"reason": error.code})  # no trail stays open behind it
             raise
         finally:
-            self._governance.settled(trail)
+            try:
+                trail.settle()
+            finally:
+                self._governance.settled(trail)
         outcome = self._outcome(passage)
         self._governance.violations.take(outcome.events, requester=parent.requester)
         return outcome
@@ -262,7 +265,7 @@ class Pipeline:
         trail.timed("vm.acquire", took - boot.boot_ns - boot.reseed_ns)
         trail.timed("vm.reseed", boot.reseed_ns, "guest")
         facts = {"kernel": boot.kernel, "agent": boot.agent_digest, "uses": machine.uses}
-        trail.emit("vm_event.ACQUIRED", "cp20", {"weakened": sorted(weaken), **facts})
+        trail.emit("vm_event.ACQUIRED", "cp20", {"weakened": sorted(weaken), **facts}, soon=True)
 
     def _run_commands(self, passage: _Passage, granted: Granted, limits: Limits) -> None:
         """Fill the workspace, run the commands until one does not complete, hand files back."""
@@ -335,6 +338,7 @@ class Pipeline:
         changed = [f"/workspace/{entry.path}" for entry in pack.before] if pack else []
         if not intent.collect and not changed:
             return
+        passage.trail.settle()
         with passage.trail.stage("collect", "guest"):
             wanted = dict.fromkeys([*intent.collect, *changed])
             files = machine.session.collect(wanted)
@@ -366,12 +370,29 @@ class Pipeline:
         """One command to its end; whether the next may run."""
         trail = passage.trail
         trail.task_id = task_id
+        trail.settle()  # nothing of the task runs before all that led to it is on record
         begun = self._clock.monotonic_ns()
-        started = runner.start(
-            task_id, command, passage.request.intent.env, compromised="compromised_agent" in passage.request.weaken
-        )
+        with trail.stage("start", "guest"):
+            started = runner.start(
+                task_id, command, passage.request.intent.env, compromised="compromised_agent" in passage.request.weaken
+            )
         if isinstance(started, Denial):
             raise self._denied(passage, started)
+        with trail.within():  # the command runs already
+            run, ending, result = self._follow(passage, runner, task_id, command, started)
+        if run.first_output_ns and not passage.results:
+            trail.timed("first_output", run.first_output_ns - begun, "guest")
+        trail.timed(f"command.{len(passage.results) + 1}", result.duration_ns, "guest")
+        passage.results.append(result)
+        passage.samples.extend(run.samples)
+        self._record_end(passage, ending, result)
+        return ending.effect == "completed"
+
+    def _follow(
+        self, passage: _Passage, runner: CommandRunner, task_id: str, command: Command, started_ns: int
+    ) -> tuple[Run, Ending, CommandResult]:
+        """A started command to its end."""
+        trail = passage.trail
         trail.emit("exec_event.STARTED", "cp20", {"argv0": command.argv[0]})
         if passage.request.life.revoke_while_running and not passage.ran:
             self._governance.take_back(str(trail.lease_id))
@@ -381,16 +402,9 @@ class Pipeline:
         run = runner.new_run()
         self._count(1)
         try:
-            ending, result = runner.finish(task_id, command, started, run)
+            return run, *runner.finish(task_id, command, started_ns, run)
         finally:
             self._count(-1)
-        if run.first_output_ns and not passage.results:
-            trail.timed("first_output", run.first_output_ns - begun, "guest")
-        trail.timed(f"command.{len(passage.results) + 1}", result.duration_ns, "guest")
-        passage.results.append(result)
-        passage.samples.extend(run.samples)
-        self._record_end(passage, ending, result)
-        return ending.effect == "completed"
 
     def _count(self, change: int) -> None:
         with self._counting:
@@ -409,7 +423,7 @@ class Pipeline:
         if ending.by == KILL_SWITCH and (order := self._kill_order(passage)):
             data |= order.data()
             passage.reasons = (KILLED,)
-        trail.emit(f"exec_event.{ending.event}", "cp20", data)
+        trail.emit(f"exec_event.{ending.event}", "cp20", data, soon=True)
         passage.effect = ending.effect
 
     def _denied(self, passage: _Passage, denial: Denial) -> _EndError:
@@ -504,6 +518,7 @@ class Pipeline:
             self._governance.history.remember(passage.request.intent.requester, outcome)
         with trail.stage("report"):
             trail.emit("report_event.PUBLISHED", "cp17", self._runs.publish(granted.lease_id, outcome, passage.pack))
+        trail.timed("record", trail.recording_ns)
         return replace(outcome, events=tuple(trail.events), stages=tuple(trail.stages))
 
 

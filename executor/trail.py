@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
 from executor.clock import Clock
+from executor.errors import BugError
 from executor.outcome import Stage
-from executor.svf.log import Emission
+from executor.svf.log import Emission, Pending
 
 if TYPE_CHECKING:
     from executor.svf import Event
@@ -43,9 +44,17 @@ class BatchRecorder(Protocol):
     def emit_all(self, emissions: Sequence[Emission]) -> list[Event]:
         """Record all of them durably, in this order; raises `AuditError`."""
 
+    def begin_all(self, emissions: Sequence[Emission]) -> Pending:
+        """Put them on their way, in this order; raises `AuditError`."""
+
 
 class Trail:
-    """Records events with the ids known so far. Every event is durable before `emit`, or `together`'s block, ends."""
+    """Records events with the ids known so far.
+
+    Every event is durable before `emit`, or `together`'s block, ends. Those that only lead up to something are recorded
+    `soon`: they are on their way to the disk at once, and durable before the next one that is not, or before `settle`
+    ends. So nothing happens before all that led to it is on record, and no sync is waited for in between.
+    """
 
     def __init__(
         self,
@@ -71,13 +80,18 @@ class Trail:
         self._drop = drop
         self._told = told
         self._kept: list[Emission] | None = None
+        self._on_the_way: list[Pending] = []
+        self._inside = 0
+        """Stages that are being timed."""
+        self.recording_ns = 0
+        """What recording has cost outside of all stages."""
 
     @property
     def recorder(self) -> Recorder:
         """The audit trail itself, for what is no intent's."""
         return self._log
 
-    def emit(self, kind: str, actor: str, data: Mapping[str, Any] | None = None) -> None:
+    def emit(self, kind: str, actor: str, data: Mapping[str, Any] | None = None, *, soon: bool = False) -> None:
         """Record `kind` by `actor`; raises `AuditError`, and then nothing else may happen."""
         if self._drop and kind == DROPPED_BY_SABOTAGE:
             return
@@ -91,15 +105,41 @@ class Trail:
         }
         if self._kept is not None:
             self._kept.append(Emission(kind, actor, ids, data or {}))
-            return
-        self._recorded(self._log.emit(kind, actor, **ids, data=data or {}))
+        elif isinstance(self._log, BatchRecorder):
+            self._record([Emission(kind, actor, ids, data or {})], soon=soon)
+        else:
+            with self._waiting():
+                self._recorded(self._log.emit(kind, actor, **ids, data=data or {}))
+
+    def _record(self, emissions: list[Emission], *, soon: bool) -> None:
+        if not isinstance(self._log, BatchRecorder):
+            raise BugError("this recorder takes one event at a time")
+        with self._waiting():
+            if soon:
+                self._on_the_way.append(self._log.begin_all(emissions))
+                return
+            found = self._log.emit_all(emissions)  # behind those on their way: they are durable now, too
+            self._settle()
+            for event in found:
+                self._recorded(event)
+
+    def settle(self) -> None:
+        """Wait until all that was emitted is durable; raises `AuditError`."""
+        with self._waiting():
+            self._settle()
+
+    def _settle(self) -> None:
+        pending, self._on_the_way = self._on_the_way, []
+        for one in pending:
+            for event in one.wait():
+                self._recorded(event)
 
     def _recorded(self, event: Event) -> None:
         self.events.append(event.to_json())
         self._told(self.events[-1])
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self, *, soon: bool = False) -> Iterator[None]:
         """What is emitted inside becomes durable at its end, by one sync, also when it fails.
 
         For steps that only conclude: nothing may be done inside that the record has to be ahead of.
@@ -112,17 +152,37 @@ class Trail:
             yield
         finally:
             kept, self._kept = self._kept, None
-            for event in self._log.emit_all(kept) if kept else ():
-                self._recorded(event)
+            if kept:
+                self._record(kept, soon=soon)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Count what recording costs where it is part of no stage."""
+        begun = self._clock.monotonic_ns()
+        try:
+            yield
+        finally:
+            self.recording_ns += 0 if self._inside else self._clock.monotonic_ns() - begun
 
     @contextmanager
     def stage(self, name: str, side: Literal["host", "guest"] = "host") -> Iterator[None]:
         """Time what happens inside, also when it fails."""
         begun = self._clock.monotonic_ns()
+        self._inside += 1
         try:
             yield
         finally:
+            self._inside -= 1
             self.stages.append(Stage(name, self._clock.monotonic_ns() - begun, side))
+
+    @contextmanager
+    def within(self) -> Iterator[None]:
+        """What is recorded inside costs nobody time: a stage that is timed elsewhere goes on meanwhile."""
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
 
     def timed(self, name: str, duration_ns: int, side: Literal["host", "guest"] = "host") -> None:
         """Add a stage that was timed elsewhere."""

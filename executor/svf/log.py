@@ -59,6 +59,22 @@ class Emission(NamedTuple):
     data: Mapping[str, Any]
 
 
+class Pending:
+    """Events that are on their way to the disk."""
+
+    __slots__ = ("_emissions", "_ticket")
+
+    def __init__(self, emissions: Sequence[Emission], ticket: Ticket) -> None:
+        """`ticket` is queued, and apart."""
+        self._emissions = emissions
+        self._ticket = ticket
+
+    def wait(self) -> list[Event]:
+        """Until they are durable; the events. Raises `AuditError` when they could not be recorded."""
+        self._ticket.wait()
+        return _events(self._emissions, self._ticket)
+
+
 class SvfLog:
     """An open audit trail. Made by `open`; closing always releases, and a second close is silent."""
 
@@ -138,24 +154,31 @@ class SvfLog:
         """
         if not emissions:
             return []
+        ticket = self._queued(emissions, later=False)
+        self._group.finish(ticket)
+        return _events(emissions, ticket)
+
+    def begin_all(self, emissions: Sequence[Emission]) -> Pending:
+        """Put events on their way to the disk, behind all that came before; `Pending.wait` says when they are durable.
+
+        Raises `MisuseError` as `emit`, and `AuditError` where nothing is accepted any more.
+        """
+        return Pending(emissions, self._queued(emissions, later=True))
+
+    def _queued(self, emissions: Sequence[Emission], *, later: bool) -> Ticket:
         drafts, begins = [], False
         for kind, actor, ids, data in emissions:
             _check(event_type(kind), actor, ids, data)
             drafts.append(draft(kind, actor, data=data, **ids))
             begins |= kind in NEW_WORK
         ticket = Ticket(drafts, self._clock.now_ns())
+        ticket.apart |= later  # nobody waits for it yet: it neither leads nor wakes another
         with self._mutex:
             self._check_open()
             if begins:
                 self._check_room()
             self._group.queue(ticket)
-        self._group.finish(ticket)
-        if ticket.error is not None:
-            raise AuditError(str(ticket.error)) from ticket.error
-        return [
-            Event(seq, ts, kind, actor, data=dict(data), prev=prev, hash=digest, **ids)
-            for (kind, actor, ids, data), (seq, ts, prev, digest) in zip(emissions, ticket.placed, strict=True)
-        ]
+        return ticket
 
     def ensure_room(self) -> None:
         """Raises `AuditError` when new work must not be accepted: asked before an intent is taken."""
@@ -377,6 +400,16 @@ class SvfLog:
             if descriptor >= 0:
                 os.close(descriptor)
         self._fd = self._head_fd = self._lock_fd = -1
+
+
+def _events(emissions: Sequence[Emission], ticket: Ticket) -> list[Event]:
+    """What was recorded; raises `AuditError` when it was not."""
+    if ticket.error is not None:
+        raise AuditError(str(ticket.error)) from ticket.error
+    return [
+        Event(seq, ts, kind, actor, data=dict(data), prev=prev, hash=digest, **ids)
+        for (kind, actor, ids, data), (seq, ts, prev, digest) in zip(emissions, ticket.placed, strict=True)
+    ]
 
 
 def _check(known: EventType, actor: str, ids: Mapping[str, str], data: Mapping[str, Any]) -> None:
