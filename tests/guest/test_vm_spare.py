@@ -60,7 +60,7 @@ def test_the_spare_of_its_terms_is_taken_and_the_others_are_gone(spared: GuestVm
     assert spared.prepare(argv, capabilities=PYTHON).WhichOneof("body") == "prepared"
     assert b" /2/workspace /workspace " in spared.run(*argv).stdout
     spared.sandbox(argv, capabilities=PYTHON)  # RESET finds nothing left, of the other spare neither, or it faults
-    assert b" /3/workspace /workspace " in spared.run(*argv).stdout
+    assert b" /4/workspace /workspace " in spared.run(*argv).stdout
 
 
 def test_terms_out_of_the_ordinary_take_none(spared: GuestVm) -> None:
