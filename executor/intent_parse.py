@@ -89,13 +89,13 @@ def _text(value: object, where: str) -> str:
 
 
 def _strings(value: object, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, (list, tuple)):
         raise InvalidInputError(f"{where}: expected a list of texts, found {_kind(value)}")
     return tuple(_text(item, f"{where}[{number}]") for number, item in enumerate(value))
 
 
 def _items(value: object, where: str, at_most: int) -> list[Any]:
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, (list, tuple)):
         raise InvalidInputError(f"{where}: expected a list, found {_kind(value)}")
     if len(value) > at_most:
         raise InvalidInputError(f"{where}: {len(value)} entries are over {at_most}")

@@ -31,6 +31,9 @@ HANDSHAKE_MS: Final = 5_000
 BATCH: Final = 256
 """Messages read, and replies sent, before the other side has its turn."""
 SEND_MS: Final = 0
+_NOW: Final = int(zmq.NOBLOCK)
+_MORE: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
+"""As numbers: pyzmq's enumerations cost more than the calls they are for."""
 
 Answer = Callable[[str, bytes, Sequence[bytes]], list[Reply]]
 """(sender, routing id, frames) -> replies; never raises."""
@@ -119,7 +122,7 @@ class Server:
     def _receive(self) -> None:
         for _ in range(BATCH):
             try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+                frames = self._frames()
             except zmq.Again:
                 return
             except zmq.ZMQError:
@@ -134,9 +137,19 @@ class Server:
             for reply in self._answer(sender, identity, [frame.bytes for frame in frames[1:]]):
                 self._send(identity, reply)
 
+    def _frames(self) -> list[zmq.Frame]:
+        """One message as it came."""
+        frames = [self._socket.recv(_NOW, copy=False)]
+        while frames[-1].more:
+            frames.append(self._socket.recv(_NOW, copy=False))
+        return frames
+
     def _send(self, identity: bytes, reply: Reply) -> None:
         try:
-            self._socket.send_multipart([identity, *reply], zmq.NOBLOCK)
+            self._socket.send(identity, _MORE)
+            for frame in reply[:-1]:
+                self._socket.send(frame, _MORE)
+            self._socket.send(reply[-1], _NOW)
             self.counts["sent"] += 1
         except zmq.ZMQError:  # gone, or does not read: what matters is kept for `attach`
             self.counts["undelivered"] += 1
