@@ -27,6 +27,15 @@ sys.stdin.read()
 """
 
 
+ROOTED = """
+import sys
+from pathlib import Path
+from executor.domain.rundir import process_root
+print(process_root(Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
+
+
 @pytest.fixture
 def guest_program(tmp_path: Path) -> Path:
     """A program named as QEMU is, that waits for ever: tail on a pipe nobody writes."""
@@ -79,3 +88,23 @@ def test_a_runtime_folder_that_cannot_be_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(OutsideError, match="CORDON_RUNTIME"):
         RunDir.create(tmp_path / "link")
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "ended"])
+def test_libvirts_notes_in_memory_leave_no_mount(tmp_path: Path, *, killed: bool) -> None:
+    """Where a process may mount, its libvirt's notes lie in memory; the mount goes with it, or with the next start."""
+    runtime = tmp_path / "run"
+    argv = [sys.executable, "-c", ROOTED, str(runtime)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout
+        root = Path(owner.stdout.readline().strip())
+        assert (root / "run").is_dir()
+        assert os.path.ismount(root / "run") == (os.geteuid() == 0)
+        if killed:
+            owner.kill()
+        assert owner.stdin
+        owner.stdin.close()
+        owner.wait()
+    assert len(reap_dead(runtime)) == int(killed)
+    assert not root.parent.exists()
+    assert str(runtime) not in Path("/proc/self/mountinfo").read_text("utf-8")
