@@ -75,8 +75,9 @@ class Sandbox:
         )
         spare = spares.take(self.terms, places)
         self.workspace: Final = spare.workspace if spare else self._new_workspace(number, places)
-        self.container = spare.container if spare else self._new_container()
+        # Before the container: it holds the artefacts' folder. Whoever brings artefacts never gets a spare.
         self.artefacts: Final = artefact.Artefacts(base, named, checked=self.terms.has("artefact_check"))
+        self.container = spare.container if spare else self._new_container()
 
     def _new_workspace(self, number: int, places: Sequence[Writable]) -> Workspace:
         make_root(self.terms)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any, Final
+from unittest.mock import patch
 
 from executor.budget import Budget, Reservation
 from executor.clock import SystemClock
@@ -18,35 +19,22 @@ REQUESTER: Final = "cp15"
 HOUR_NS: Final = 3_600_000_000_000
 
 
-class _Spender:
-    """Looks on, and spends a requester's whole balance once the policy has decided."""
-
-    def __init__(self, spend: Callable[[], None]) -> None:
-        self._spend = spend
-
-    def event(self, event: Mapping[str, Any]) -> None:
-        """Another task of the same requester reserves, just after this one was judged."""
-        if event["type"] == "policy_event.DECIDED":
-            self._spend()
-
-    def output(self, command: int, stream: int, data: bytes) -> None:
-        """Of no interest."""
-
-
 @procedure()
 def budget_race(stage: Stage, *, spent: bool = True) -> Facts:
     """Spends a requester's whole budget between the policy's decision and the reservation of its task."""
     budget, clock = stage.local.budget, SystemClock()
     taken = []
 
-    def spend() -> None:
-        now = clock.now_ns()
-        taken.append(budget.reserve(REQUESTER, budget.balance(REQUESTER, now), now))
+    def after_another(requester: str, atp: int, now_ns: int, *, overdraw: bool = False) -> Reservation:
+        """The task's own reservation, just behind one that takes all."""
+        if spent:
+            taken.append(Budget.reserve(budget, REQUESTER, budget.balance(REQUESTER, now_ns), now_ns))
+        return Budget.reserve(budget, requester, atp, now_ns, overdraw=overdraw)
 
-    observer = _Spender(spend if spent else lambda: None)
-    request = stage.request({"requester": REQUESTER, "commands": [{"argv": ["true"]}]}, observer=observer)
+    request = stage.request({"requester": REQUESTER, "commands": [{"argv": ["true"]}]})
     try:
-        outcome = stage.run(request)
+        with patch.object(budget, "reserve", after_another):
+            outcome = stage.run(request)
     finally:
         for reservation in taken:
             budget.refund(reservation, clock.now_ns())
