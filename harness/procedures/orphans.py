@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from executor.svf.files import log_files
 from harness.judgement.facts import Facts
@@ -13,6 +13,9 @@ from harness.procedures.own import OwnExecutor
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 from harness.procedures.waiting import PATIENCE_S, until
+
+if TYPE_CHECKING:
+    from executor.service import LocalExecutor
 
 NEEDS_QEMU: Final = "the simulator has no QEMU processes"
 
@@ -103,3 +106,45 @@ def sick_machine(stage: Stage) -> Facts:
         "told_of_each": all(kinds == due for kinds in told.values()),
         "task_got_another": outcome.vm_id not in died,
     }
+
+
+@procedure(unsimulated=NEEDS_QEMU)
+def unfinished_machine(stage: Stage, *, tries: int = 5) -> Facts:
+    """Kills an executor while it makes its first machine, before anything is on record of it; then the service starts.
+
+    It is tried again, at most `tries` times, when the machine was on record before the kill.
+    """
+    for _ in range(tries):
+        own = stage.own_executor()
+        until("a machine is being made", lambda own=own: bool(_machines(own)))  # type: ignore[misc]  # mypy: defaults
+        own.kill()
+        told = {event.vm_id for event in own.events()}
+        if unfinished := _machines(own) - told:
+            break
+    else:
+        return {"unfinished": False, "told_of_each": False, "left": False}
+    qemus = qemus_of(own)
+    after = stage.own_executor(state=own.state)
+    after.call("harness.procedures.orphans:_served", str(own.state))
+    after.close()
+    due = ["vm_event.ZOMBIE", "vm_event.DESTROYED"]
+    return {
+        "unfinished": True,
+        "told_of_each": all(
+            [event.type for event in own.events() if event.vm_id == name] == due for name in unfinished
+        ),
+        "left": alive(qemus) > 0,
+    }
+
+
+def _machines(own: OwnExecutor) -> frozenset[str]:
+    """Names of the machines of which there is a disk."""
+    return frozenset(overlay.parent.name for overlay in own.runtime.glob("r-*/vm-*/overlay.qcow2"))
+
+
+def _served(executor: LocalExecutor, state: str) -> None:
+    """Runs in the executor's own process: the service, which closes the record of what a killed one left, and ends."""
+    from harness.procedures.serving import Serving  # noqa: PLC0415 - only in the child
+
+    with Serving(executor, state, workers=1):
+        pass
