@@ -72,10 +72,16 @@ def groups() -> Iterator[Groups]:
     """Groups on the host itself, where it has any for us."""
     if reason := why_not(look()):
         pytest.skip(f"this host has no groups for us: {reason}")
+    before = of_this_process()  # an executor of other tests may be open
     made = Groups()
     yield made
     made.close()
-    assert not [path for home in look().folders.values() for path in home.glob(f"cordon-{os.getpid()}-*")]
+    assert of_this_process() == before
+
+
+def of_this_process() -> set[Path]:
+    """This process' groups."""
+    return {path for home in look().folders.values() for path in home.glob(f"cordon-{os.getpid()}-*")}
 
 
 def child(code: str) -> subprocess.Popen[bytes]:

@@ -202,7 +202,7 @@ def test_the_summary_has_the_agreed_keys(project: Any) -> None:
     found = project.summary()
     assert set(found) == {
         *("engine", "host", "versions", "digests", "scenarios", "plans", "attempts", "svf", "writes_outside"),
-        *("sabotage", "figures", "unmeasured", "lost", "duration_s"),
+        *("sabotage", "figures", "unmeasured", "lost", "duration_s", "source"),
     }
     assert set(found["plans"]) == set("ABCDEFGHIJ")
     assert set(found["attempts"]) == {
