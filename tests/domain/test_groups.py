@@ -80,7 +80,7 @@ def groups() -> Iterator[Groups]:
 
 
 def of_this_process() -> set[Path]:
-    """This process' groups."""
+    """Groups that this process has made."""
     return {path for home in look().folders.values() for path in home.glob(f"cordon-{os.getpid()}-*")}
 
 
