@@ -17,6 +17,7 @@ from harness.collection.drill_session import DrillSession
 from harness.collection.procedure_runs import Observed
 from harness.document.procedure import Procedure
 from harness.judgement import coverage
+from harness.judgement.explain import opening
 from harness.judgement.judge import Judgement
 from harness.report import allure_record, records
 from harness.report.escape import visible
@@ -109,13 +110,7 @@ def _attached(run: Observed) -> None:
 
 def _explained(procedure: Procedure, runs: tuple[Observed, ...], judgement: Judgement) -> Iterator[str]:
     """The failure in words: findings, the YAML lines, and what each call that is concerned observed and caused."""
-    yield f"{judgement.ruling}: {procedure.id} - {procedure.title}"
-    for finding in judgement.findings:
-        yield f"  {visible(str(finding))}"
-    yield ""
-    yield f"{procedure.place.file}:{procedure.place.line}"
-    for number, line in enumerate(procedure.text.splitlines(), procedure.place.line):
-        yield f"  {number:>4} | {visible(line)}"
+    yield from opening(procedure, judgement)
     concerned = {finding.role for finding in judgement.findings} or {"attempt"}
     for run in runs:
         if run.role in concerned:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from executor.outcome import Outcome
+from harness.document.drill import AnyDrill
 from harness.document.scenario import Scenario
 from harness.judgement.judge import Judgement
 from harness.judgement.runs import Run
@@ -17,14 +18,19 @@ def explain(scenario: Scenario, runs: tuple[Run, ...], judgement: Judgement) -> 
     return "\n".join(_lines(scenario, runs, judgement))
 
 
-def _lines(scenario: Scenario, runs: tuple[Run, ...], judgement: Judgement) -> Iterator[str]:
-    yield f"{judgement.ruling}: {scenario.id} - {scenario.title}"
+def opening(drill: AnyDrill, judgement: Judgement) -> Iterator[str]:
+    """How every failure begins, whatever was drilled: the ruling, what was found, the document's lines."""
+    yield f"{judgement.ruling}: {drill.id} - {drill.title}"
     for finding in judgement.findings:
         yield f"  {visible(str(finding))}"
     yield ""
-    yield f"{scenario.place.file}:{scenario.place.line}"
-    for number, line in enumerate(scenario.text.splitlines(), scenario.place.line):
+    yield f"{drill.place.file}:{drill.place.line}"
+    for number, line in enumerate(drill.text.splitlines(), drill.place.line):
         yield f"  {number:>4} | {visible(line)}"
+
+
+def _lines(scenario: Scenario, runs: tuple[Run, ...], judgement: Judgement) -> Iterator[str]:
+    yield from opening(scenario, judgement)
     concerned = {finding.role for finding in judgement.findings} or {"attempt"}
     for run in runs:
         if run.plan.role in concerned:

@@ -39,6 +39,11 @@ def _runs(pid: int) -> bool:
         return False
 
 
+def _disks(own: OwnExecutor) -> frozenset[Path]:
+    """What its machines write to, of those that are being made, too."""
+    return frozenset(own.runtime.glob("r-*/vm-*/overlay.qcow2"))
+
+
 def _overlays(own: OwnExecutor, before: frozenset[Path]) -> int:
     return sum(path.exists() for path in before if own.runtime in path.parents)
 
@@ -55,7 +60,7 @@ def killed_executor(stage: Stage, *, kill: bool = True, restart: bool = True) ->
     running = own.submit("run", request)
     until("its task runs", lambda: any(event.type == "exec_event.STARTED" for event in own.events()))
     qemus = qemus_of(own)
-    overlays = frozenset(own.runtime.glob("r-*/vm-*/overlay.qcow2"))
+    overlays = _disks(own)
     if kill:
         own.kill()
         if restart:
@@ -139,7 +144,7 @@ def unfinished_machine(stage: Stage, *, tries: int = 5) -> Facts:
 
 def _machines(own: OwnExecutor) -> frozenset[str]:
     """Names of the machines of which there is a disk."""
-    return frozenset(overlay.parent.name for overlay in own.runtime.glob("r-*/vm-*/overlay.qcow2"))
+    return frozenset(disk.parent.name for disk in _disks(own))
 
 
 def _served(executor: LocalExecutor, state: str) -> None:
