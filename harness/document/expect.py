@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Final, Literal, cast
 
 from executor.outcome import EffectClass, Verdict
@@ -28,6 +29,25 @@ def implied_trail(raw: dict[str, Any]) -> str:
     return "guest_denied" if raw["effect"] == "refused" and by_guest else _TRAILS[raw["effect"]]
 
 
+_SHOWN: Final = 120
+"""Characters of a line that a finding shows: what a task wrote may be a megabyte without a line's end."""
+
+
+def _unequal(wanted: str, text: str) -> str:
+    """Where two different texts part: the first line that differs, of both."""
+    lines = zip_longest(wanted.splitlines(keepends=True), text.splitlines(keepends=True))
+    number, expected, got = next((n, a, b) for n, (a, b) in enumerate(lines, 1) if a != b)
+    if expected is None:
+        return f"has a line {number} too many: {_shown(got)}"
+    if got is None:
+        return f"ends before line {number}: {_shown(expected)}"
+    return f"line {number} is {_shown(got)}, not {_shown(expected)}"
+
+
+def _shown(line: str) -> str:
+    return repr(line) if len(line) <= _SHOWN else f"{line[:_SHOWN]!r}... ({len(line)} characters)"
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """What an output must hold; every condition that is given must be met."""
@@ -40,7 +60,7 @@ class Match:
     def complaint(self, text: str) -> str | None:
         """Why `text` does not match, or None when it does."""
         if self.equals is not None and text != self.equals:
-            return f"is not {self.equals!r}"
+            return _unequal(self.equals, text)
         if self.contains is not None and self.contains not in text:
             return f"does not contain {self.contains!r}"
         if self.matches is not None and not self.matches.search(text):
