@@ -41,8 +41,8 @@ from executor.sentinel import patterns
 from executor.sentinel.review import Sentinel
 from executor.sim import SimProvider, open_machines
 from executor.sim.clock import SimClock
-from executor.sim.process import UnmodelledError
-from executor.sim.segment import Beyond
+from executor.sim.kernel.process import UnmodelledError
+from executor.sim.network.segment import Beyond
 from executor.svf import SvfLog
 
 Wanted = Literal["auto", "kvm", "tcg", "sim"]

@@ -1,6 +1,6 @@
 """What is in a built gold image, as the simulator wants it: mode, owner, group, path, target of a link. Rim.
 
-    python -m executor.image.listing > executor/sim/image_files.txt
+    python -m executor.image.listing > executor/sim/files/image_files.txt
 
 Left out are headers, libraries and documents, which a task only reads or loads.
 """

@@ -23,13 +23,15 @@ from executor.network.plane import OPEN_CARD
 from executor.outcome import CollectedFile
 from executor.pool.ledger import Ledger
 from executor.quota import HostUsage, VmBounds
-from executor.sim import rootfs
+from executor.sim.agent.guest import Guest
+from executor.sim.agent.preparation import Lease
+from executor.sim.agent.sources import GUEST
 from executor.sim.clock import SimClock
-from executor.sim.guest import GUEST, Guest, Lease
-from executor.sim.process import UnmodelledError
+from executor.sim.files import rootfs
+from executor.sim.files.world import RELEASE
+from executor.sim.kernel.process import UnmodelledError
+from executor.sim.network.segment import Beyond, Segment
 from executor.sim.puppeteer import SHARED
-from executor.sim.segment import Beyond, Segment
-from executor.sim.world import RELEASE
 from executor.trail import Recorder
 from executor.weaken import GUEST_CONTROLS
 
@@ -144,7 +146,7 @@ class SimMachine:
 
     def overlay_bytes(self) -> int:
         """Bytes it would take on the host's disk: what the task wrote."""
-        return self._guest.workspace.used() if self._guest.workspace else 0
+        return self._guest.disk_bytes()
 
     @property
     def bounds(self) -> VmBounds:
@@ -287,7 +289,7 @@ def _digest() -> str:
     here = GUEST.parent / "sim"
     names = [
         *sorted(here.rglob("*.py")),
-        *sorted(here.glob("*.txt")),
+        *sorted(here.rglob("*.txt")),
         *sorted(GUEST.glob("*.py")),
         *sorted(GUEST.glob("*.json")),
     ]
@@ -300,7 +302,8 @@ def puppet_programs() -> frozenset[str]:
     """Names of the programs the puppet has, read from its sources: they are not imported here."""
     import re  # noqa: PLC0415 - once per executor
 
-    text = (GUEST.parent / "sim" / "puppet" / "applets.py").read_text(encoding="utf-8")
+    sources = sorted((GUEST.parent / "sim" / "puppet" / "applets").glob("*.py"))
+    text = "".join(path.read_text(encoding="utf-8") for path in sources)
     found = set(PROGRAMS)
     for group in re.findall(r"@program\(([^)]*)\)", text):
         found.update(re.findall(r'"([^"]+)"', group))

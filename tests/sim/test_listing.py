@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from executor.image import listing, recipe
-from executor.sim import rootfs
+from executor.sim.files import rootfs
 
 
 def test_the_listing_is_of_the_image_that_is_built() -> None:
-    """A change to the recipe asks for a new one: `python -m executor.image.listing > executor/sim/image_files.txt`."""
+    """A changed recipe asks for a new one: `python -m executor.image.listing > executor/sim/files/image_files.txt`."""
     first = rootfs.LISTING.read_text(encoding="utf-8").split("\n", 1)[0]
     assert first == f"{listing.RECIPE}{recipe.input_digest(recipe.input_files())}"
 

@@ -15,7 +15,7 @@ from executor.channel.session import Denial
 from executor.intent import Command, FileIn, Limits
 from executor.machine import Profile
 from executor.sim.clock import SimClock
-from executor.sim.filter import ALLOW, KILL, Filter, numbers
+from executor.sim.kernel.filter import ALLOW, KILL, Filter, numbers
 from executor.sim.provider import SimProvider
 from executor.sim.puppeteer import SharedZygote
 from harness.reference import truth_table

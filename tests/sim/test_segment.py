@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from executor.network.plan import GATEWAY, reach_of
 from executor.policy.decision import GrantedEndpoint
-from executor.sim import packets
-from executor.sim.packets import ARP, ICMP, IPV4, SYN, TCP, UDP
-from executor.sim.segment import EVERYBODY, Segment
+from executor.sim.network import packets
+from executor.sim.network.packets import ARP, ICMP, IPV4, SYN, TCP, UDP
+from executor.sim.network.segment import EVERYBODY, Segment
 from fixtures.test_hosts import GREETING, HOSTS, MIRROR, OTHER, simulated_world
 from fixtures.test_hosts.world import NEIGHBOUR
 

@@ -1,0 +1,1 @@
+"""The agent's side of the conversation, on the modelled kernel."""

@@ -1,0 +1,1 @@
+"""System calls, a module for each family."""

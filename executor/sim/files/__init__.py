@@ -1,0 +1,1 @@
+"""What a machine holds as file systems."""

@@ -1,0 +1,1 @@
+"""Processes, who runs next, and the filter."""

@@ -1,0 +1,1 @@
+"""The machine's card: frames in, frames out."""
