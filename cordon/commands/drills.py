@@ -7,17 +7,20 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from cordon.terminal import one_line, print_json, table
 from executor.errors import InvalidInputError
-from harness import drills
 from harness.collection.drill_session import ENGINES
 from harness.collection.shard import Shard
+from harness.drills.run import main
 from harness.sabotage.kept import FILE
 from harness.sabotage.matrix import controls
 from harness.sabotage.suite import sweep_suite
 
 HELP: Final = "run the scenarios on real VMs and make the report; or sabotage: take every control away once"
 SABOTAGE: Final = "sabotage"
+_STATUS: Final = {0: 0, pytest.ExitCode.USAGE_ERROR: 2, pytest.ExitCode.NO_TESTS_COLLECTED: 2}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if args.pytest_arguments[:1] == [SABOTAGE]:
         return _sabotage(args.pytest_arguments[1:])
     extra = [argument for argument in args.pytest_arguments if argument != "--"]
-    return 1 if drills.main(extra) else 0
+    return _STATUS.get(main(extra), 1)
 
 
 def _sabotage(words: list[str]) -> int:

@@ -16,7 +16,7 @@ from executor.errors import InvalidInputError
 from executor.paths import state_dir
 from executor.policy import default_policies_dir
 from executor.reporting import daily
-from harness import drills
+from harness.drills import finish
 from harness.report import attest, build, merge, trend
 from harness.report.faults import faults
 
@@ -78,7 +78,7 @@ def _merge(args: argparse.Namespace) -> int:
         raise InvalidInputError(f"there is no folder {', '.join(missing)}")
     whole = merge.merge(folders, BUILD, default_policies_dir())
     trend.write(BUILD / trend.FILE, [*trend.read(BUILD / trend.FILE), trend.line_of(whole, SystemClock())])
-    problems = [*faults(whole), *drills.reported(BUILD), *drills.attested(BUILD)]
+    problems = [*faults(whole), *finish.reported(BUILD), *finish.attested(BUILD)]
     failed = whole["scenarios"]["total"] - whole["scenarios"]["passed"] - whole["scenarios"]["unmeasured"]
     problems += [f"{failed} scenario(s) failed"] if failed else []
     if args.json:

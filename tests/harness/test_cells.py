@@ -9,11 +9,11 @@ from typing import Final
 import pytest
 
 from fixtures import outcomes as make
-from harness import drills
 from harness.collection import procedure_runs
 from harness.collection.procedure_runs import Observed
 from harness.document.procedure import Procedure
 from harness.document.scenario import Scenario, parse_text
+from harness.drills import sweep
 from harness.errors import ReportError
 from harness.judgement.coverage import Covered
 from harness.judgement.judge import judge
@@ -165,7 +165,7 @@ def test_records_of_other_digests_or_another_engine_are_refused(tmp_path: Path) 
 def test_what_the_run_has_shown_is_not_dealt_out_again(extra: Sequence[str]) -> None:
     """Every control of the part is some process's, once; processes have alike many to run."""
     shown = frozenset({"seccomp", "lockdown", "ioguard"})
-    parts = drills.shares(extra, shown)
+    parts = sweep.shares(extra, shown)
     given = [name for names in parts for name in names]
     assert len(given) == len(set(given))
     assert set(given) == set(controls()) if "--shard" not in extra else set(given) < set(controls())

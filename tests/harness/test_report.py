@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import drills
+from harness.drills import finish
 from harness.errors import ReportError
 from harness.report import build
 from harness.report.browser import Browser
@@ -27,7 +27,7 @@ def test_a_browser_finds_every_scenario_and_runs_no_guest_script(project: Any, t
     """One HTML file shows red and green by title; guest text with markup stays text; a missing one is told."""
     project.write("a.yaml", project.hello("one"), project.hello("evil", argv="[evil]"), project.attempt)
     project.run("--alluredir=results", "--summary=summary.json")
-    titles = drills.titles(project.path / "results")
+    titles = finish.titles(project.path / "results")
     assert sorted(titles) == ["An attempt", "Scenario evil", "Scenario one"]
     index = build.generate(project.path / "results", tmp_path / "out", history=tmp_path / "history.jsonl")
     assert index.name == "index.html"
@@ -94,21 +94,6 @@ def test_the_browser_reaches_no_host(tmp_path: Path) -> None:
         browser.wait_until("window.failed === 1", timeout_s=20)
 
 
-def test_cleaning_keeps_the_history(tmp_path: Path) -> None:
-    """Everything of the last run goes but what is kept between runs; a link is removed, not followed."""
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "file").write_text("")
-    build = tmp_path / "drills"
-    (build / "report").mkdir(parents=True)
-    (build / "report/index.html").write_text("")
-    (build / "link").symlink_to(outside)
-    (build / "history.jsonl").write_text("{}\n")
-    drills.clean(build)
-    assert [path.name for path in build.iterdir()] == ["history.jsonl"]
-    assert (outside / "file").exists()
-
-
 GOOD = {
     "scenarios": {"passed": 1},
     "attempts": {"escaped": 0, "vacuous": 0, "divergent": 0, "over_refused": 0},
@@ -134,49 +119,3 @@ def test_faults_in_the_summary_make_a_run_red(part: str, name: str, value: objec
     assert faults(GOOD) == []
     assert faults({**GOOD, part: {**GOOD[part], name: value}}) == [fault]  # type: ignore[dict-item] # all are dicts
     assert faults({**GOOD, "writes_outside": 3}) == ["3 write(s) outside the sandbox"]
-
-
-@pytest.mark.parametrize(
-    ("argument", "names"),
-    [
-        ("scenarios", True),
-        ("scenarios/hello_staging.yaml", True),
-        ("scenarios/hello_staging.yaml::hello-staging", True),
-        ("scenarios/gone.yaml", False),
-        ("policies", False),
-        ("-k", False),
-    ],
-)
-def test_paths_of_scenarios_are_told_from_other_arguments(
-    argument: str, *, names: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only arguments that name scenarios replace the whole folder; the value of an option does not."""
-    monkeypatch.chdir(Path(__file__).resolve().parents[2])
-    assert drills._is_path(argument) is names
-
-
-@pytest.mark.parametrize(
-    ("arguments", "whole"),
-    [
-        ([], True),
-        (["-n", "2", "--engine=tcg"], True),
-        (["--shard", "1/4"], True),
-        (["scenarios/hello_staging.yaml"], False),
-        (["-m", "smoke"], False),
-        (["-kseccomp"], False),
-        (["--sabotage", "seccomp"], False),
-    ],
-)
-def test_only_a_whole_run_sweeps_the_controls(
-    arguments: list[str], *, whole: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A person who runs a few scenarios does not wait for the sweep; CI, also in shards, has it."""
-    monkeypatch.chdir(Path(__file__).resolve().parents[2])
-    assert drills.is_whole(arguments) is whole
-
-
-@pytest.mark.parametrize("arguments", [["-n", "2"], ["-n2"], ["-n=2"], ["-v", "--numprocesses=2"]])
-def test_options_of_pytest_are_understood(arguments: list[str]) -> None:
-    """Workers for the sweep are as many as for the scenarios, however that was written."""
-    assert drills.option(arguments, "-n", "--numprocesses") == "2"
-    assert drills.option(arguments, "--shard") == ""
