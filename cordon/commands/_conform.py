@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cordon.terminal import one_line, print_json, progress
 from executor.errors import InvalidInputError, OutsideError
+from harness.collection.shard import Shard
+from harness.conform import MODELLED_BAR
 
 if TYPE_CHECKING:
     from executor.service import LocalExecutor
     from fixtures.test_hosts import World
     from harness.conform.run import Report
 
+RECORDS: Final = "records.json"
+"""What the drills leave beside their summary (harness/report/records.py)."""
 SCENARIOS: Final = Path("scenarios")
 POLICIES: Final = Path("policies")
 SAY_EVERY_S: Final = 5.0
 """Seconds between two lines of progress."""
-MODELLED_BAR: Final = 90
-"""Percent of the whole suite that has to be modelled."""
 SHOWN: Final = 40
 """Lines of one kind in the text report; --json has them all."""
 
@@ -40,6 +42,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="run scenarios on the simulator and on a real VM, compare",
     )
     add("--engine", choices=("auto", "kvm", "tcg"), default="auto", help="the real engine to compare with (auto)")
+    add(
+        "--recorded",
+        type=Path,
+        metavar="DIR",
+        help="with --conform: compare with what the drills recorded in DIR (build/drills); no machine is started",
+    )
+    add("--part", type=Shard.parse, metavar="I/N", help="with --recorded: only this part of the scenarios")
+    add("--output", type=Path, metavar="FILE", help="with --recorded: write the whole comparison there as JSON")
     add("--generated", type=int, default=0, metavar="N", help="compare N random requests too")
     add("--budget", type=float, default=300.0, metavar="SECONDS", help="for the random requests (300)")
     add(
@@ -69,6 +79,12 @@ def run(args: argparse.Namespace) -> int:
     """Run it; 1 when the engines differ, or a scenario changes."""
     if args.conform is not None and args.what_if is not None:
         raise InvalidInputError("--conform and --what-if are two commands; give one of them")
+    if args.conform is None and (args.recorded or args.part or args.output):
+        raise InvalidInputError("--recorded, --part and --output belong to --conform")
+    if args.recorded:
+        return _recorded(args)
+    if args.part or args.output:
+        raise InvalidInputError("--part and --output belong to --recorded")
     return _conform(args) if args.conform is not None else _what_if(args)
 
 
@@ -121,8 +137,38 @@ def _now_and_then(step: Callable[[str], None]) -> Callable[[str], None]:
     return tell
 
 
+def _recorded(args: argparse.Namespace) -> int:
+    """Against the record of the drills: the simulator is all that runs."""
+    from harness.conform import corpus, kept, recorded  # noqa: PLC0415 - see `opened`
+    from harness.conform.run import Report as Comparison  # noqa: PLC0415 - see `opened`
+
+    if args.generated or args.engine != "auto":
+        raise InvalidInputError("--recorded compares with what there is: it goes without --engine and --generated")
+    if not (args.recorded / RECORDS).exists():
+        raise InvalidInputError(f"there is no {args.recorded / RECORDS}: run the drills first, or name their folder")
+    found = corpus.load(args.conform or [SCENARIOS])
+    with ExitStack() as stack, progress("conform") as step:
+        simulator = stack.enter_context(opened("sim", POLICIES, step))
+        held = recorded.read(args.recorded, str(simulator.facts["digests"]["policy"]))
+        report = Comparison(held.engine)
+        recorded.compare(report, found, simulator, held, part=args.part, tell=_now_and_then(step))
+    raw = kept.to_json(report)
+    if args.output:
+        kept.write(args.output, raw)
+    if args.json:
+        print_json(raw)
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in as_text(report))
+    whole = not args.conform and not args.part and not report.unrecorded
+    bar = args.modelled if args.modelled is not None else MODELLED_BAR if whole else 0
+    nothing = not args.part and not report.compared
+    if nothing:
+        sys.stderr.write(f"nothing was compared: {args.recorded} holds none of these scenarios\n")
+    return 1 if report.wrong or nothing or report.modelled_percent < bar else 0
+
+
 def _conform(args: argparse.Namespace) -> int:
-    from harness.conform import corpus  # noqa: PLC0415 - see `opened`
+    from harness.conform import corpus, kept  # noqa: PLC0415 - see `opened`
     from harness.conform import run as comparing  # noqa: PLC0415 - see `opened`
 
     if args.generated < 0 or args.budget < 0 or not 0 <= (args.modelled or 0) <= 100:
@@ -141,7 +187,7 @@ def _conform(args: argparse.Namespace) -> int:
             sys.stderr.writelines(f"so far: {line}\n" for line in as_text(report))
             raise
     if args.json:
-        print_json(as_json(report))
+        print_json(kept.to_json(report))
     else:
         sys.stdout.writelines(f"{line}\n" for line in as_text(report))
     whole = not args.conform and not args.generated
@@ -159,33 +205,10 @@ def _cases(count: int, seed: int) -> list[Any]:
     return cases.draw(count, seed)
 
 
-def as_json(report: Report) -> dict[str, Any]:
-    """The whole report."""
-    return {
-        "engine": report.engine,
-        "scenarios": {
-            "total": len(report.compared),
-            "equal": report.count("EQUAL"),
-            "divergent": report.count("DIVERGENT"),
-            "unmodelled": report.count("UNMODELLED"),
-            "unmeasured": report.count("UNMEASURED"),
-            "procedures": report.count("PROCEDURE"),
-            "modelled_percent": round(report.modelled_percent, 2),
-        },
-        "generated": {
-            "compared": len(report.generated),
-            "divergent": sum(1 for one in report.generated if one.state == "DIVERGENT"),
-            "unmodelled": sum(1 for one in report.generated if one.state == "UNMODELLED"),
-            "left_out": report.left_out,
-        },
-        "compared": [one.to_json() for one in (*report.compared, *report.generated)],
-    }
-
-
 def as_text(report: Report) -> Iterator[str]:
     """For a person: what differs first."""
-    for one in report.divergent[:SHOWN]:
-        yield f"DIVERGENT   {one.id}"
+    for one in report.wrong[:SHOWN]:
+        yield f"{one.state:<11} {one.id}"
         for text in one.why:
             yield f"            {one_line(text)}"
     for one in [one for one in (*report.compared, *report.generated) if one.state == "UNMODELLED"][:SHOWN]:
@@ -195,9 +218,12 @@ def as_text(report: Report) -> Iterator[str]:
     if total:
         yield (
             f"{total} scenarios on sim and {report.engine}: {report.count('EQUAL')} equal,"
-            f" {report.count('DIVERGENT')} divergent, {report.count('UNMODELLED')} not modelled,"
+            f" {report.count('DIVERGENT')} divergent, {report.count('STALE')} stale,"
+            f" {report.count('UNMODELLED')} not modelled,"
             f" {report.count('UNMEASURED')} not measurable on {report.engine}; {report.modelled_percent:.1f} % modelled"
         )
+    if report.unrecorded:
+        yield f"{report.unrecorded} scenarios are not in the record"
     if procedures:
         yield f"{procedures} procedures left out: they are no single request that two engines could be asked"
     if report.generated or report.left_out:

@@ -13,6 +13,7 @@ from executor.errors import OutsideError
 from harness.collection.drill_item import RECORD, SESSION, DrillItem, RedError
 from harness.collection.drill_session import DrillSession
 from harness.collection.procedure_item import ProcedureItem
+from harness.conform import recorded
 from harness.document.scenario import STUDY, Scenario, parse_file
 from harness.errors import Place, Problem, ScenarioError
 from harness.judgement.explain import explain
@@ -78,7 +79,7 @@ class ScenarioItem(DrillItem):
         runs = self._runs(session)
         writes = session.watch().writes_outside - before
         judgement = judge(self.scenario, runs)
-        self.stash[RECORD] = records.of(
+        record = records.of(
             self.scenario,
             runs if self._made_runs else (),
             judgement,
@@ -88,6 +89,7 @@ class ScenarioItem(DrillItem):
             writes=writes,
             cell=cells.of_scenario(self.scenario, runs),
         )
+        self.stash[RECORD] = {**record, "compared": recorded.of(runs)}
         message = "" if judgement.good else explain(self.scenario, runs, judgement)
         allure_record.attach(self.scenario, runs, judgement, message, shared=not self._made_runs)
         return judgement, message

@@ -11,11 +11,13 @@ from executor.api import Executor
 from executor.outcome import Outcome
 from harness.conform.corpus import Corpus, Group
 from harness.conform.seen import Seen, seen
+from harness.document.scenario import Scenario
 from harness.judgement.runs import Plan, Run, own_part, perform
 
-State = Literal["EQUAL", "DIVERGENT", "UNMODELLED", "UNMEASURED", "PROCEDURE"]
+State = Literal["EQUAL", "DIVERGENT", "UNMODELLED", "UNMEASURED", "PROCEDURE", "STALE"]
 """UNMODELLED: the simulator says what it has no answer to; UNMEASURED: the real engine cannot try it; PROCEDURE: no
-single request, so nothing that two engines could be asked alike (docs/adr/0026)."""
+single request, so nothing that two engines could be asked alike (docs/adr/0026); STALE: what is recorded of the real
+engine is of another request (docs/adr/0037)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Report:
     generated: list[Compared] = field(default_factory=list)
     left_out: int = 0
     """Generated cases there was no time for."""
+    unrecorded: int = 0
+    """Scenarios of the files that the record compared with does not hold."""
 
     def count(self, state: State) -> int:
         """How many scenarios are in `state`."""
@@ -51,6 +55,11 @@ class Report:
         """Of the scenarios that the real engine can try; each attempt of a batch is one, procedures are none."""
         total = len(self.compared) - self.count("UNMEASURED") - self.count("PROCEDURE")
         return 100.0 * (total - self.count("UNMODELLED")) / total if total else 100.0
+
+    @property
+    def wrong(self) -> list[Compared]:
+        """What fails: what differs, and what the record is too old for."""
+        return [*self.divergent, *(one for one in self.compared if one.state == "STALE")]
 
     @property
     def divergent(self) -> list[Compared]:
@@ -71,9 +80,13 @@ class Nothing:
 
 def compare_runs(scenario: str, pairs: Iterable[tuple[Run, Run]]) -> Compared:
     """The state of a scenario from its runs on (simulator, real engine)."""
+    return compare_seen(scenario, ((seen(simulated), seen(real)) for simulated, real in pairs))
+
+
+def compare_seen(scenario: str, pairs: Iterable[tuple[Seen | str, Seen | str]]) -> Compared:
+    """The state of a scenario from what its runs came to on (simulator, real engine), or why they came to nothing."""
     found: list[str] = []
-    for simulated, real in pairs:
-        one, two = seen(simulated), seen(real)
+    for one, two in pairs:
         if not isinstance(two, Seen):
             return Compared(scenario, "UNMEASURED", (two,))
         if not isinstance(one, Seen):
@@ -93,16 +106,18 @@ def _again(plan: Plan) -> Plan:
     return plan
 
 
-def compare_group(group: Group, simulator: Executor, real: Executor) -> list[Compared]:
-    """Every scenario of `group`. What is listed as UNMEASURED for one of the two is not tried."""
-    result: list[Compared] = []
-    tried = [one for one in group.scenarios if real.engine not in one.unmeasured]
-    result += [
-        Compared(one.id, "UNMEASURED", (one.unmeasured[real.engine],)) for one in group.scenarios if one not in tried
-    ]
+def apart(group: Group, engine: str) -> tuple[list[Compared], list[Scenario]]:
+    """What of `group` is listed as UNMEASURED for `engine` or the simulator, and what is left to be compared."""
+    tried = [one for one in group.scenarios if engine not in one.unmeasured]
+    result = [Compared(one.id, "UNMEASURED", (one.unmeasured[engine],)) for one in group.scenarios if one not in tried]
     listed = [one for one in tried if "sim" in one.unmeasured]
     result += [Compared(one.id, "UNMODELLED", (one.unmeasured["sim"],)) for one in listed]
-    left = [one for one in tried if one not in listed]
+    return result, [one for one in tried if one not in listed]
+
+
+def compare_group(group: Group, simulator: Executor, real: Executor) -> list[Compared]:
+    """Every scenario of `group`. What is listed as UNMEASURED for one of the two is not tried."""
+    result, left = apart(group, real.engine)
     if not left:
         return result
     pairs = list(_both(group.plans(), simulator, real))

@@ -4,9 +4,10 @@
 2. pytest over scenarios/ on real VMs, with JUnit XML, Allure results and summary.json;
 3. sabotage: every control is taken away once, and some scenario has to notice. What the run itself has shown of it is
    taken over; only the rest is run. A run of chosen scenarios leaves it out, and so does `--no-sweep`;
-4. the report, one HTML file;
-5. a browser opens it and looks for every scenario;
-6. a signed statement (attestation.json) binds the results to commit, policy, image and agent.
+4. the simulator runs what was run and is compared with what is on record of it; a run of chosen scenarios leaves it out;
+5. the report, one HTML file;
+6. a browser opens it and looks for every scenario;
+7. a signed statement (attestation.json) binds the results to commit, policy, image and agent.
 
 Exit status: pytest's, else 1 when the report or its check failed. A failed step does not keep the later ones from
 showing what there is to see.
@@ -24,6 +25,7 @@ import pytest
 
 from harness.drills import finish, folder
 from harness.drills.arguments import HELP, NO_SWEEP, is_path, is_whole, only_lists, wants_help
+from harness.drills.simulated import simulated
 from harness.drills.sweep import sweep
 from harness.report import build
 
@@ -47,7 +49,9 @@ def main(arguments: Sequence[str]) -> int:
     swept = sweep(extra) if due else None
     seconds = time.monotonic() - started
     problems = ["there is no sabotage matrix: the sweep came to no end"] if due and swept is None else []
-    problems += [*finish.summarised(seconds, swept), *finish.reported(), *finish.attested()]
+    problems += finish.summarised(seconds, swept)
+    problems += simulated(extra) if is_whole(extra) else []
+    problems += [*finish.reported(), *finish.attested()]
     for problem in problems:
         sys.stderr.write(f"drills: {problem}\n")
     sys.stdout.write(

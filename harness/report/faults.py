@@ -19,4 +19,13 @@ def faults(summary: dict[str, Any]) -> list[str]:
     found += [f"sabotage: nobody notices that {name} is gone" for name in summary["sabotage"].get("missed", ())]
     if summary["sabotage"]["caught"] < summary["sabotage"]["controls"] and not summary["sabotage"].get("missed"):
         found.append(f"sabotage: {summary['sabotage']['caught']} of {summary['sabotage']['controls']} controls caught")
+    return [*found, *_of_simulator(summary.get("conformance") or {})]
+
+
+def _of_simulator(compared: dict[str, Any]) -> list[str]:
+    """Where the simulator was compared with this run and told something else; nothing where it was not compared."""
+    found = [f"simulator: {name}: {'; '.join(why)}" for name, why in compared.get("wrong", {}).items()]
+    if compared and compared["modelled_percent"] < compared["modelled_bar"]:
+        share, bar = compared["modelled_percent"], compared["modelled_bar"]
+        found.append(f"simulator: {share} % of the scenarios are modelled, less than {bar} %")
     return found

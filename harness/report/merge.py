@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.collection.shard import Shard
+from harness.conform import MODELLED_BAR
+from harness.conform import kept as conformance
 from harness.errors import ReportError
 from harness.report import records, summary
 from harness.report.records import Record
@@ -49,6 +51,10 @@ def merge(folders: Sequence[Path], target: Path, policies: Path) -> dict[str, An
     if swept is not None:
         whole["sabotage"] = {name: swept[name] for name in ("controls", "caught", "missed")}
         kept.write(target / kept.FILE.name, swept)
+    compared = _compared(folders)
+    if compared is not None:
+        whole["conformance"] = conformance.figures(compared, bar=MODELLED_BAR)
+        conformance.write(target / conformance.FILE.name, compared)
     target.mkdir(parents=True, exist_ok=True)
     _results(folders, target / RESULTS)
     _junit([folder / JUNIT for folder in folders], target / JUNIT)
@@ -92,6 +98,17 @@ def _swept(folders: Sequence[Path]) -> dict[str, Any] | None:
     swept = matrix.merged(raws)
     lacking = [name for name in matrix.controls() if name not in swept["wanted"]]
     return {**swept, "missed": [*swept["missed"], *lacking], "controls": len(matrix.controls())}
+
+
+def _compared(folders: Sequence[Path]) -> dict[str, Any] | None:
+    """The shards' comparisons with the simulator as one; None when none of them has any, refused when one has none."""
+    files = [folder / conformance.FILE.name for folder in folders]
+    there = [path for path in files if path.exists()]
+    if there and len(there) < len(files):
+        raise ReportError(
+            f"these shards were not compared with the simulator: {', '.join(map(str, {*files} - {*there}))}"
+        )
+    return conformance.merged([conformance.read(path) for path in there]) if there else None
 
 
 def _results(folders: Sequence[Path], target: Path) -> None:

@@ -187,6 +187,17 @@ def test_without_sweep_or_earlier_runs_the_page_says_so() -> None:
     assert "There is no earlier run" in told
 
 
+def test_the_page_tells_where_the_simulator_differs() -> None:
+    """How many came to the same end, and by name what did not; a run that was not compared says so."""
+    counts = {"total": 4, "equal": 2, "divergent": 1, "stale": 0, "unmodelled": 1, "unmeasured": 0}
+    compared = {**counts, "modelled_percent": 75.0, "modelled_bar": 0, "wrong": {"two": ["attempt: <b>effect</b>"]}}
+    told = words(front.render(material(summary=summary(conformance=compared))))
+    assert "2/3 simulated to the same end" in told
+    assert "two attempt: <b>effect</b>" in told
+    assert told.index("Red: do not rely") < told.index("simulator: two: attempt: <b>effect</b>")
+    assert "This run was not compared with the simulator" in words(front.render(material()))
+
+
 RESULT = base64.b64encode(json.dumps({"fullName": "scenarios.x#one"}).encode()).decode()
 DOCUMENT = (
     '<!DOCTYPE html><html><head><meta charset="utf-8"></head><body><div id="app"></div><script>app()</script>'

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from harness.conform import kept as conformance
+from harness.conform.run import Compared, Report
 from harness.errors import ReportError
 from harness.report import merge, records
 
@@ -87,6 +89,20 @@ def test_a_scenario_run_twice_is_refused(shards: list[Path], tmp_path: Path) -> 
     (shards[1] / records.FILE).write_text(json.dumps({**two, "records": [*two["records"], one["records"][0]]}))
     with pytest.raises(ReportError, match="run by more than one shard"):
         merge.merge(shards, tmp_path / "whole", ROOT / "policies")
+
+
+def test_comparisons_with_the_simulator_are_merged(shards: list[Path], tmp_path: Path) -> None:
+    """What differs in one shard differs in the whole; a shard that was not compared is not passed over."""
+    one, two = Compared(shards[0].name, "EQUAL"), Compared(shards[1].name, "DIVERGENT", ("it differs",))
+    for shard, compared in zip(shards, (one, two), strict=True):
+        conformance.write(shard / conformance.FILE.name, conformance.to_json(Report("tcg", [compared])))
+    whole = merge.merge(shards, tmp_path / "whole", ROOT / "policies")
+    assert whole["conformance"]["wrong"] == {shards[1].name: ["it differs"]}
+    assert (whole["conformance"]["equal"], whole["conformance"]["modelled_bar"]) == (1, 90)
+    assert conformance.read(tmp_path / "whole" / conformance.FILE.name)["scenarios"]["total"] == 2
+    (shards[0] / conformance.FILE.name).unlink()
+    with pytest.raises(ReportError, match=r"not compared with the simulator: .*shard-1/"):
+        merge.merge(shards, tmp_path / "other", ROOT / "policies")
 
 
 def test_a_merge_without_folders_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:

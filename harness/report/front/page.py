@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from harness import schema
-from harness.report.front import chart
+from harness.report.front import chart, simulator
 from harness.report.front.html import bar, ruling, table, tag, text
 from harness.report.front.material import Material
 from harness.report.front.weave import linked
@@ -50,6 +50,7 @@ def _sections(material: Material) -> Iterator[str]:
         yield _attempts(material)
     yield _svf(material)
     yield _sabotage(material)
+    yield _section("simulator", "The simulator", *simulator.section(material))
     yield _slowest(material)
     yield _trend(material)
     yield _unmeasured(material)
@@ -89,6 +90,7 @@ def _head(material: Material) -> str:
             ("Attempts", "#cordon-attempts"),
             ("Record", "#cordon-svf"),
             ("Sabotage", "#cordon-sabotage"),
+            ("Simulator", "#cordon-simulator"),
             ("Slowest", "#cordon-slowest"),
             ("Trend", "#cordon-trend"),
             ("Every scenario", "#cordon-all"),
@@ -148,6 +150,7 @@ def _tiles(summary: dict[str, Any]) -> str:
         (f"{svf['coverage']:.3f}", f"of the record exact; {svf['missing'] + svf['unexpected']} events off", ""),
         (f"{svf['transitions_covered']}/{svf['transitions_total']}", "transitions taken", "open" if left else ""),
         _swept(swept),
+        simulator.tile(summary.get("conformance") or {}),
     ]
     return tag(
         "div",
