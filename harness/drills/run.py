@@ -4,7 +4,7 @@
 2. pytest over scenarios/ on real VMs, with JUnit XML, Allure results and summary.json;
 3. sabotage: every control is taken away once, and some scenario has to notice. What the run itself has shown of it is
    taken over; only the rest is run. A run of chosen scenarios leaves it out, and so does `--no-sweep`;
-4. the simulator runs what was run and is compared with what is on record of it; a run of chosen scenarios leaves it out;
+4. the simulator runs what was run and is compared with what is on record of it; chosen scenarios are not compared;
 5. the report, one HTML file;
 6. a browser opens it and looks for every scenario;
 7. a signed statement (attestation.json) binds the results to commit, policy, image and agent.

@@ -12,7 +12,7 @@ import pytest
 
 from cordon.__main__ import main
 from executor.service import LocalExecutor, open_executor
-from executor.sim.filter import ALLOW, Filter
+from executor.sim.kernel.filter import ALLOW, Filter
 from harness.collection.shard import Shard
 from harness.conform import corpus, kept, recorded
 from harness.conform.asked import digest
