@@ -41,6 +41,7 @@ def make_container(number: int, terms: sandbox_plan.Terms, workspace: str, secco
     group = Group(f"t{number}")
     config = sandbox_plan.config(terms, root=_ROOT, workspace=workspace, cgroup=group.relative, seccomp=seccomp)
     container = Container(number, config, group)
+    container.limit({}, sandbox_plan.lowered(terms))
     if terms.has("cgroup"):
         # The runtime is out of it by now: what is granted, and the launcher.
         group.limit_pids(terms.limits.pids + 1)

@@ -17,6 +17,8 @@ TASK_UID: Final = 1000
 LAUNCH: Final = "/opt/cordon/bin/launch"
 WORKSPACE: Final = "/workspace"
 CPU_PERIOD_US: Final = 100_000
+FDS_TO_MAKE: Final = 128
+"""Descriptors the runtime may have while it makes a container: it holds one for each masked path."""
 TMP_MIB: Final = 64
 """Size of /tmp at most; it counts as the task's memory."""
 MIB: Final = 1024 * 1024
@@ -183,6 +185,7 @@ def rlimits(limits: Limits) -> list[dict[str, Any]]:
     """Per-process limits; bytes where it is a size."""
     table = {
         **lease_rlimits(limits),
+        "RLIMIT_NOFILE": max(limits.fd_limit, FDS_TO_MAKE),
         "RLIMIT_CORE": 0,
         "RLIMIT_MEMLOCK": 64 * 1024,
         "RLIMIT_STACK": 8 * MIB,
@@ -192,6 +195,12 @@ def rlimits(limits: Limits) -> list[dict[str, Any]]:
         "RLIMIT_RTPRIO": 0,
     }
     return [{"type": name, "hard": value, "soft": value} for name, value in table.items()]
+
+
+def lowered(terms: Terms) -> dict[str, int]:
+    """Those of `rlimits` that are lower than the runtime could live with: set once it is done, before the command."""
+    low = terms.has("rlimits") and terms.limits.fd_limit < FDS_TO_MAKE
+    return {"RLIMIT_NOFILE": terms.limits.fd_limit} if low else {}
 
 
 def resources(limits: Limits) -> dict[str, Any]:

@@ -33,6 +33,9 @@ GUEST_WEAKENINGS: Final = (
 FORKS: Final = "i=0; while [ $i -lt COUNT ]; do sleep 1 & i=$((i+1)); done; wait"
 SCRIPT: Final = "#!/bin/sh\necho from a script\n"
 
+WALLCLOCKS_S: Final = (10, 20)
+"""Short of `sleep 30`, and far from what an emulated guest on a crowded host needs for anything else here."""
+
 paths = st.sampled_from(PATHS)
 numbers = st.integers(0, 300)
 
@@ -84,7 +87,7 @@ commands = st.one_of(
 
 limits = st.builds(
     Limits,
-    wallclock_timeout_s=st.sampled_from((3, 10)),
+    wallclock_timeout_s=st.sampled_from(WALLCLOCKS_S),
     disk_quota_mb=st.sampled_from((4, 64)),
     pids=st.sampled_from((8, 64)),
     output_mb=st.sampled_from((1, 16)),

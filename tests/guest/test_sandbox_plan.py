@@ -123,3 +123,13 @@ def test_a_missing_limit_is_denied(field: str) -> None:
     sandbox_plan.check_limits(Limits())
     with pytest.raises(DeniedError, match=field):
         sandbox_plan.check_limits(replace(Limits(), **{field: 0}))
+
+
+def test_few_descriptors_are_the_tasks_and_not_the_runtimes() -> None:
+    """The runtime may have what it needs to make the sandbox; what the lease grants is set before the command."""
+    few, many = (replace(TERMS, limits=replace(TERMS.limits, fd_limit=number)) for number in (16, 500))
+    made = {one["type"]: one["hard"] for one in sandbox_plan.rlimits(few.limits)}
+    assert (made["RLIMIT_NOFILE"], sandbox_plan.lowered(few)) == (sandbox_plan.FDS_TO_MAKE, {"RLIMIT_NOFILE": 16})
+    made = {one["type"]: one["hard"] for one in sandbox_plan.rlimits(many.limits)}
+    assert (made["RLIMIT_NOFILE"], sandbox_plan.lowered(many)) == (500, {})
+    assert sandbox_plan.lowered(replace(few, weaken=frozenset({"rlimits"}))) == {}

@@ -65,6 +65,7 @@ def test_limits_set_from_outside_are_those_the_runtime_would_have_set() -> None:
         "pids.max": str(resources["pids"]["limit"] - 1),  # the runtime's own process is gone by then
     }
     made = {item["type"]: item["soft"] for item in sandbox_plan.rlimits(limits)}
+    made |= sandbox_plan.lowered(replace(TERMS, limits=limits))
     given = sandbox_plan.lease_rlimits(limits)
     assert given == {name: made[name] for name in given}
     usual = {item["type"]: item["soft"] for item in sandbox_plan.rlimits(Limits())}

@@ -99,7 +99,7 @@ class Guest:
                 self.kernel.processes[pid] = launch.guest_process(self.world, pid, name)
             self.kernel.processes[60] = self._agent
         table = self.world.sandbox(config, self.kernel.processes.values)
-        launcher = launch.launcher(self.world, config, table, 1 if own else 101)
+        launcher = launch.launcher(self.world, config, table, 1 if own else 101, sandbox_plan.lowered(terms))
         self.kernel.processes[launcher.pid] = launcher
         self.kernel.next_pid = (pid for pid in range(launcher.pid + 1, 1 << 22) if pid not in self.kernel.processes)
         limits = config["linux"].get("resources", {})

@@ -40,13 +40,16 @@ def guest_process(world: World, pid: int, name: str, uid: int = 0) -> Process:
     return made
 
 
-def launcher(world: World, config: Mapping[str, Any], table: MountTable, pid: int) -> Process:
-    """A sandbox's first process, as its configuration says."""
+def launcher(
+    world: World, config: Mapping[str, Any], table: MountTable, pid: int, lowered: Mapping[str, int]
+) -> Process:
+    """A sandbox's first process, as its configuration says; `lowered` are limits the agent sets once it is made."""
     wanted = config["process"]
     root = Place(table.root, table.root.root)
     made = Process(pid, None, _credentials(wanted), table, root, root, program="launch", argv=("launch",))
     made.umask = wanted["user"]["umask"]
     made.limits = {RLIMITS[one["type"]]: (one["soft"], one["hard"]) for one in wanted.get("rlimits", ())}
+    made.limits.update({RLIMITS[name]: (most, most) for name, most in lowered.items()})
     made.limits.setdefault(RLIMITS["RLIMIT_NOFILE"], NOFILE_WITHOUT)
     made.limits.setdefault(RLIMITS["RLIMIT_MEMLOCK"], (8 * MIB, 8 * MIB))
     made.filter = profile() if "seccomp" in config["linux"] else None
