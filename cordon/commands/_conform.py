@@ -89,17 +89,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def opened(engine: str, policies: Path, say: Callable[[str], None]) -> Iterator[LocalExecutor]:
-    """An executor with keys, state and hosts to reach of its own, all gone afterwards."""
+def opened(
+    engine: str, policies: Path, say: Callable[[str], None], state: Path | None = None
+) -> Iterator[LocalExecutor]:
+    """An executor with keys, state and hosts to reach of its own, all gone afterwards; `state` is kept if given."""
     from executor.service import open_executor  # noqa: PLC0415 - libvirt, not needed for --help
     from fixtures.test_hosts import simulated_world  # noqa: PLC0415 - as above
 
     with ExitStack() as kept:
-        state = kept.enter_context(tempfile.TemporaryDirectory(prefix="cordon-simulate-"))
+        own = state or Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="cordon-simulate-")), "state")
         world = None if engine == "sim" else _world(say, kept)
         executor = open_executor(
             engine,  # type: ignore[arg-type] # argparse has compared it with the engines
-            state=Path(state) / "state",
+            state=own,
             policies=policies,
             progress=say,
             drill=True,
@@ -125,7 +127,8 @@ def _world(say: Callable[[str], None], kept: ExitStack) -> World | None:
     return world
 
 
-def _now_and_then(step: Callable[[str], None]) -> Callable[[str], None]:
+def now_and_then(step: Callable[[str], None]) -> Callable[[str], None]:
+    """`step`, but not more often than a person reads."""
     spoken = time.monotonic()
 
     def tell(text: str) -> None:
@@ -151,7 +154,7 @@ def _recorded(args: argparse.Namespace) -> int:
         simulator = stack.enter_context(opened("sim", POLICIES, step))
         held = recorded.read(args.recorded, str(simulator.facts["digests"]["policy"]))
         report = Comparison(held.engine)
-        recorded.compare(report, found, simulator, held, part=args.part, tell=_now_and_then(step))
+        recorded.compare(report, found, simulator, held, part=args.part, tell=now_and_then(step))
     raw = kept.to_json(report)
     if args.output:
         kept.write(args.output, raw)
@@ -176,7 +179,7 @@ def _conform(args: argparse.Namespace) -> int:
     found = corpus.load(args.conform or ([SCENARIOS] if not args.generated else []))
     cases = _cases(args.generated, args.seed or 0)
     with ExitStack() as stack, progress("conform") as step:
-        tell = _now_and_then(step)
+        tell = now_and_then(step)
         simulator = stack.enter_context(opened("sim", POLICIES, step))
         real = stack.enter_context(opened(args.engine, POLICIES, step))
         report = comparing.Report(real.engine)
@@ -241,7 +244,7 @@ def _what_if(args: argparse.Namespace) -> int:
         sides = []
         for policies in (POLICIES, other):
             with opened("sim", policies, step) as executor:
-                sides.append(what_if.by(found, executor, _now_and_then(step)))
+                sides.append(what_if.by(found, executor, now_and_then(step)))
     compared = what_if.changes(found, *sides)
     changed = [one for one in compared if one.change == "CHANGED"]
     if args.json:

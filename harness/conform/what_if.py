@@ -23,6 +23,8 @@ class Side:
     ruling: str
     runs: tuple[Seen, ...]
     unmodelled: str = ""
+    intents: frozenset[str] = frozenset()
+    """What its runs are called on record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def by(corpus: Corpus, executor: Executor, tell: Callable[[str], None] = lambda 
 def _side(ruling: str, runs: Sequence[Run]) -> Side:
     looked = [seen(run) for run in runs]
     missing = next((one for one in looked if isinstance(one, str)), "")
-    return Side(ruling, tuple(one for one in looked if isinstance(one, Seen)), missing)
+    intents = frozenset(str(event["intent_id"]) for run in runs if run.outcome for event in run.outcome.events)
+    return Side(ruling, tuple(one for one in looked if isinstance(one, Seen)), missing, intents)
 
 
 def changes(corpus: Corpus, before: dict[str, Side], after: dict[str, Side]) -> list[Changed]:

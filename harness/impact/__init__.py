@@ -1,0 +1,1 @@
+"""What a change of policies does: which scenarios turn, which past decisions flip, which test notices."""
