@@ -83,7 +83,7 @@ def _fill(host: VmHost, engine: VmEngine, count: int) -> tuple[list[float], list
         for _ in range(count):
             begun = time.perf_counter()
             vm = host.create(settings, golden)
-            vm.connect()
+            vm.rouse()
             clones.append((time.perf_counter() - begun) * 1000)
             vms.append(vm)
         well = float(sum(not vm.sickness() for vm in vms))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -61,6 +61,9 @@ class Request:
     """Nanoseconds it waited at the door before its turn came; on record with its submission."""
     observer: Observer | None = field(default=None, compare=False, repr=False)
     """Who looks on, where somebody does."""
+    answered: Callable[[Outcome], None] | None = field(default=None, compare=False, repr=False)
+    """Told the outcome as soon as it stands: its commands have ended and that is on record, its machine may still be
+    there and its trail goes on. Not told where nothing ran to its end. Must not raise and must not wait."""
 
 
 class Executor(Protocol):

@@ -55,8 +55,9 @@ class Session(Protocol):
         commands: Iterable[tuple[str, ...]],
         limits: Limits,
         artefacts: Iterable[tuple[str, str]] = (),
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Denial | None:
-        """Build the sandbox of a lease, or say why not."""
+        """Build the sandbox of a lease, or say why not; `meanwhile` is done while the guest is at it."""
 
     def put_file(self, file: FileIn) -> Denial | None:
         """Store a file in the workspace."""

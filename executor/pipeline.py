@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from executor.ahead import Ahead
 from executor.api import Request
 from executor.budget import Budget, Reservation
 from executor.channel.host import ChannelTimeoutError
@@ -38,7 +37,7 @@ from executor.forecast import brought_by
 from executor.governance import Governance, Granted
 from executor.intent import Command, FileIn, Intent, Limits
 from executor.machine import Machine, MachineProvider, Profile
-from executor.outcome import CollectedFile, CommandResult, EffectClass, Outcome
+from executor.outcome import CollectedFile, CommandResult, EffectClass, Outcome, Stage
 from executor.policy import Decision
 from executor.rollback.manifest import matcher
 from executor.rollback.pack import Pack
@@ -85,8 +84,8 @@ class _Passage:
 
     request: Request
     trail: Trail
-    killed_as: str
-    """The intent whose kill orders count."""
+    parent: Intent
+    """Whose kill orders count and whose requester answers for it."""
     decision: Decision | None = None
     granted: Granted | None = None
     results: list[CommandResult] = field(default_factory=list)
@@ -96,6 +95,10 @@ class _Passage:
     pack: Pack | None = None
     hold: Hold | None = None
     """The dead man's switch over the machine."""
+    released: bool = False
+    """Whether the release is on record; the machine may still be there."""
+    learnt: int = 0
+    """How many of its events the memory of requesters has."""
     ran: bool = False
     """Whether a command was started: then the budget is spent."""
     effect: EffectClass = "completed"
@@ -153,7 +156,7 @@ class Pipeline:
             drop="event_drop" in request.weaken,
             told=request.observer.event if request.observer else lambda _: None,
         )
-        passage = _Passage(request, trail, parent.intent_id)
+        passage = _Passage(request, trail, parent)
         try:
             self._govern(passage)
             if passage.decision is None or passage.granted is None:
@@ -172,8 +175,8 @@ class Pipeline:
                 trail.settle()
             finally:
                 self._governance.settled(trail)
-        outcome = self._outcome(passage)
-        self._governance.violations.take(outcome.events, requester=parent.requester)
+        outcome = self._reported(passage)
+        self._learn(passage)
         return outcome
 
     def _govern(self, passage: _Passage) -> None:
@@ -209,6 +212,7 @@ class Pipeline:
                 raise BugError("dispatched without a machine")
             with self._dead_man.holding(passage.machine, self._allowed(passage, HANDLING_NS)) as passage.hold:
                 self._run_commands(passage, granted, limits)
+            self._answer(passage, decision, granted)
         except FrameViolationError as violation:
             trail.emit("channel_event.VIOLATION", "cp20", {"reason": violation.reason})
             self._abort(passage, f"channel.{violation.reason}", str(violation))
@@ -246,7 +250,7 @@ class Pipeline:
     def _kill_order(self, passage: _Passage) -> KillOrder | None:
         if KILL_SWITCH in passage.request.weaken:
             return None
-        return self.kills.order_for(passage.killed_as)
+        return self.kills.order_for(passage.parent.intent_id)
 
     def _acquire(self, passage: _Passage, decision: Decision) -> None:
         trail, weaken = passage.trail, passage.request.weaken
@@ -272,9 +276,11 @@ class Pipeline:
         trail, request, machine = passage.trail, passage.request, passage.machine
         if machine is None:
             raise BugError("commands without a machine")
-        # The pack is written while the guest makes the sandbox: neither needs the other.
-        pack = Ahead(lambda: self._runs.before(granted.lease_id, request.intent))
-        with trail.stage("prepare", "guest"), pack:
+
+        def keep() -> None:
+            passage.pack = self._runs.before(granted.lease_id, request.intent)
+
+        with trail.stage("prepare", "guest"):
             refused = machine.session.prepare(
                 granted.lease_id,
                 capabilities=granted.capabilities,
@@ -283,6 +289,7 @@ class Pipeline:
                 commands=granted.commands,
                 limits=limits,
                 artefacts=granted.artefacts,
+                meanwhile=keep,  # neither needs the other
             )
             if refused:
                 raise self._denied(passage, refused)
@@ -291,7 +298,8 @@ class Pipeline:
                 if denial := machine.session.put_file(file):
                     raise self._denied(passage, denial)
         with trail.stage("rollback.pack"):
-            passage.pack = pack.result()
+            if passage.pack is None:
+                raise BugError("prepared without a pack")
             trail.emit("rollback_event.CREATED", "cp20", passage.pack.event_data())
         runner = CommandRunner(
             machine,
@@ -423,7 +431,7 @@ class Pipeline:
         if ending.by == KILL_SWITCH and (order := self._kill_order(passage)):
             data |= order.data()
             passage.reasons = (KILLED,)
-        trail.emit(f"exec_event.{ending.event}", "cp20", data, soon=True)
+        trail.emit(f"exec_event.{ending.event}", "cp20", data, with_next=True)
         passage.effect = ending.effect
 
     def _denied(self, passage: _Passage, denial: Denial) -> _EndError:
@@ -447,13 +455,43 @@ class Pipeline:
         passage.trail.emit("exec_event.ABORTED", "cp20", {"cause": cause, **what})
         passage.effect, passage.reasons, passage.message = "aborted", (cause,), message
 
+    def _answer(self, passage: _Passage, decision: Decision, granted: Granted) -> None:
+        """The commands have ended: tell whoever waits, before the machine is gone (ADR 0034).
+
+        Nothing that follows changes what is told: the release is on record first, and behind it a trail leads to the
+        report only. What the next request is judged by knows of this one by then. A network card's use is known when
+        it is gone, and belongs to the release: there the answer comes with the end, as in a drill's weakened machine.
+        """
+        if passage.machine is None or passage.request.weaken or EGRESS in decision.obligations.hard:
+            return
+        self._governance.release(granted)
+        released = {"overlay_bytes": passage.machine.overlay_bytes()}
+        passage.trail.emit("resource_event.RELEASED", "cp19", released)
+        passage.released = True
+        outcome = self._outcome(passage)
+        self._remember(passage, outcome)
+        self._learn(passage)
+        if passage.request.answered:
+            passage.request.answered(outcome)
+
+    def _learn(self, passage: _Passage) -> None:
+        """Tell the memory of requesters what it does not know yet."""
+        events = passage.trail.events[passage.learnt :]
+        self._governance.violations.take(events, requester=passage.parent.requester)
+        passage.learnt += len(events)
+
+    def _remember(self, passage: _Passage, outcome: Outcome) -> None:
+        """What the run used, for the forecast of the next."""
+        if not passage.request.weaken:
+            self._governance.history.remember(passage.request.intent.requester, outcome)
+
     def _release(self, passage: _Passage) -> None:
         """Destroy the machine first: whatever else fails, nothing of it stays."""
         trail, machine = passage.trail, passage.machine
         if machine is None:
             trail.emit("resource_event.RELEASED", "cp19", {"overlay_bytes": 0})
             return
-        overlay_bytes = machine.overlay_bytes()
+        overlay_bytes = 0 if passage.released else machine.overlay_bytes()
         reset = self._reset(passage, machine)
         if not reset:
             self._destroy(passage, machine)
@@ -461,12 +499,14 @@ class Pipeline:
         released = {"overlay_bytes": overlay_bytes, **({"network": used} if used else {})}
         if not reset:
             with trail.together():
-                trail.emit("resource_event.RELEASED", "cp19", released)
+                if not passage.released:
+                    trail.emit("resource_event.RELEASED", "cp19", released)
                 if passage.hold and passage.hold.fired:
                     trail.emit("vm_event.ZOMBIE", "cp20")
                 trail.emit("vm_event.DESTROYED", "cp20")
             return
-        trail.emit("resource_event.RELEASED", "cp19", released)
+        if not passage.released:
+            trail.emit("resource_event.RELEASED", "cp19", released)
         trail.emit("vm_event.RESET", "cp20", {"uses": machine.uses})
         if not machine.recycled(lambda: trail.emit("vm_event.RECYCLED", "cp20")):
             self._destroy(passage, machine)
@@ -488,10 +528,11 @@ class Pipeline:
             machine.destroy(keep_overlay="overlay_cleanup" in passage.request.weaken)
 
     def _outcome(self, passage: _Passage) -> Outcome:
+        """What is known of the request now."""
         decision, granted, trail = passage.decision, passage.granted, passage.trail
         if decision is None:
             raise BugError("a path without a decision")
-        outcome = Outcome(
+        return Outcome(
             intent_id=passage.request.intent.intent_id,
             engine=self._provider.engine,
             verdict=decision.verdict,
@@ -502,20 +543,24 @@ class Pipeline:
             results=tuple(passage.results),
             files=passage.files,
             events=tuple(trail.events),
-            stages=tuple(trail.stages),
+            stages=(*trail.stages, Stage("record", trail.recording_ns)),
             samples=tuple(passage.samples),
             vm_id=trail.vm_id,
             message=passage.message,
             brought=brought_by(passage.request.intent),
         )
+
+    def _reported(self, passage: _Passage) -> Outcome:
+        """The outcome, its report written and on record where anything was dispatched."""
+        granted, trail, outcome = passage.granted, passage.trail, self._outcome(passage)
         if (
             granted is None
             or passage.reasons in _NEVER_DISPATCHED
             or (passage.reasons == (KILLED,) and not passage.ran)
         ):
             return outcome  # nothing was dispatched: there is no run to report
-        if not passage.request.weaken:
-            self._governance.history.remember(passage.request.intent.requester, outcome)
+        if not passage.released:
+            self._remember(passage, outcome)
         with trail.stage("report"):
             trail.emit("report_event.PUBLISHED", "cp17", self._runs.publish(granted.lease_id, outcome, passage.pack))
         trail.timed("record", trail.recording_ns)

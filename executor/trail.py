@@ -53,7 +53,8 @@ class Trail:
 
     Every event is durable before `emit`, or `together`'s block, ends. Those that only lead up to something are recorded
     `soon`: they are on their way to the disk at once, and durable before the next one that is not, or before `settle`
-    ends. So nothing happens before all that led to it is on record, and no sync is waited for in between.
+    ends. So nothing happens before all that led to it is on record, and no sync is waited for in between. What is
+    recorded `with_next` goes with whatever is recorded next, or with `settle`, by the same write and sync.
     """
 
     def __init__(
@@ -81,6 +82,8 @@ class Trail:
         self._told = told
         self._kept: list[Emission] | None = None
         self._on_the_way: list[Pending] = []
+        self._held: list[Emission] = []
+        """What goes with the next."""
         self._inside = 0
         """Stages that are being timed."""
         self.recording_ns = 0
@@ -91,7 +94,15 @@ class Trail:
         """The audit trail itself, for what is no intent's."""
         return self._log
 
-    def emit(self, kind: str, actor: str, data: Mapping[str, Any] | None = None, *, soon: bool = False) -> None:
+    def emit(
+        self,
+        kind: str,
+        actor: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        soon: bool = False,
+        with_next: bool = False,
+    ) -> None:
         """Record `kind` by `actor`; raises `AuditError`, and then nothing else may happen."""
         if self._drop and kind == DROPPED_BY_SABOTAGE:
             return
@@ -105,6 +116,8 @@ class Trail:
         }
         if self._kept is not None:
             self._kept.append(Emission(kind, actor, ids, data or {}))
+        elif with_next and isinstance(self._log, BatchRecorder):
+            self._held.append(Emission(kind, actor, ids, data or {}))
         elif isinstance(self._log, BatchRecorder):
             self._record([Emission(kind, actor, ids, data or {})], soon=soon)
         else:
@@ -114,6 +127,7 @@ class Trail:
     def _record(self, emissions: list[Emission], *, soon: bool) -> None:
         if not isinstance(self._log, BatchRecorder):
             raise BugError("this recorder takes one event at a time")
+        emissions, self._held = [*self._held, *emissions], []
         with self._waiting():
             if soon:
                 self._on_the_way.append(self._log.begin_all(emissions))
@@ -125,6 +139,8 @@ class Trail:
 
     def settle(self) -> None:
         """Wait until all that was emitted is durable; raises `AuditError`."""
+        if self._held:
+            self._record([], soon=False)
         with self._waiting():
             self._settle()
 

@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
         try:
             submission.accepted.result()
             _stream(submission, quiet=args.json)
-            outcome = submission.outcome.result()
+            # With --json the whole trail is told, and that ends with the report; else the answer is enough.
+            outcome = (submission.outcome if args.json else submission.answer).result()
         except (OutsideError, RequestRefusedError) as error:
             sys.stderr.write(f"cordon: {one_line(str(error))} [{error.code}]\n")
             return REFUSED

@@ -60,12 +60,15 @@ class Welcome:
 
 @dataclass(eq=False)
 class Submission:
-    """One submitted intent. Both futures raise `RequestRefusedError` when the executor refuses, with its reason."""
+    """One submitted intent. Its futures raise `RequestRefusedError` when the executor refuses, with its reason."""
 
     intent: Intent
     accepted: Future[str] = field(default_factory=Future)
     """The task's id, once it is queued."""
+    answer: Future[Outcome] = field(default_factory=Future)
+    """What became of it, as soon as its commands have ended and that is on record (with `stream`; else the outcome)."""
     outcome: Future[Outcome] = field(default_factory=Future)
+    """The same with the whole trail: its machine is gone and its report written."""
     events: list[Mapping[str, Any]] = field(default_factory=list)
     """Events on record so far (with `stream`)."""
     _sent: float = field(default_factory=time.monotonic)
@@ -77,15 +80,20 @@ class Submission:
             yield piece
 
     def _fail(self, error: Exception) -> None:
-        for future in (self.accepted, self.outcome):
+        for future in (self.accepted, self.answer, self.outcome):
             if not future.done():
                 future.set_exception(error)
         self._pieces.put(None)
 
+    def _answered(self, outcome: Outcome) -> None:
+        if not self.answer.done():
+            self.answer.set_result(outcome)
+        self._pieces.put(None)
+
     def _end(self, outcome: Outcome) -> None:
+        self._answered(outcome)
         if not self.outcome.done():
             self.outcome.set_result(outcome)
-        self._pieces.put(None)
 
 
 class BridgeClient:
@@ -246,6 +254,7 @@ class BridgeClient:
             "accepted": self._accepted,
             "output": self._wrote,
             "event": self._happened,
+            "answer": self._answered,
             "result": self._ended,
             "error": self._refused,
         }
@@ -273,6 +282,10 @@ class BridgeClient:
     def _happened(self, raw: Mapping[str, Any], _: bytes) -> None:
         if (submission := self._running.get(raw["task"])) is not None:
             submission.events.append(raw["event"])
+
+    def _answered(self, raw: Mapping[str, Any], payload: bytes) -> None:
+        if (submission := self._running.get(raw["task"])) is not None:
+            submission._answered(unpack(raw["outcome"], payload))  # noqa: SLF001 - as in close
 
     def _ended(self, raw: Mapping[str, Any], payload: bytes) -> None:
         with self._lock:

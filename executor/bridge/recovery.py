@@ -17,7 +17,7 @@ from executor import canonical
 from executor.api import Engine
 from executor.errors import InvalidInputError, OutsideError
 from executor.keys import atomic
-from executor.outcome import Outcome
+from executor.outcome import EffectClass, Outcome
 from executor.queue.journal import Leftover
 from executor.run_record import RunRecord
 from executor.svf import Event, read
@@ -175,23 +175,43 @@ def _publish(
 ) -> dict[str, Any]:
     """The report of what is known of an interrupted run."""
     decided = [event["data"].get("decision") for event in events if event["type"] == "policy_event.DECIDED"]
+    effect, reason, message = ended_as(events)
     outcome = Outcome(
         intent_id=ids["intent_id"],
         engine=ids["engine"] or engine,
         verdict="allow",
-        reasons=(CAUSE,),
-        effect="aborted",
+        reasons=(reason,) if reason else (),
+        effect=effect,
         decision=decided[-1] if decided and isinstance(decided[-1], dict) else {},
         lease={"lease_id": ids["lease_id"]},
         events=tuple(dict(event) for event in events),
         vm_id=ids["vm_id"],
-        message="the executor was killed while this ran",
+        message=message,
     )
     try:
         return runs.publish(ids["lease_id"], outcome, None)
     except OutsideError as error:
         # The trail has to be closed even where the report's disk is the one that broke.
-        return {"effect": "aborted", "report": "", "failed": error.code}
+        return {"effect": effect, "report": "", "failed": error.code}
+
+
+def ended_as(events: Sequence[Mapping[str, Any]]) -> tuple[EffectClass, str, str]:
+    """Effect, reason and message of a run that is closed here, by the last thing on record about its commands.
+
+    One whose release was on record had ended, and somebody may have been told how: it is not said to be aborted.
+    """
+    last = next((event for event in reversed(events) if event["type"].startswith("exec_event.")), None)
+    kind, data = (last["type"].partition(".")[2], last["data"]) if last else ("ABORTED", {"cause": CAUSE})
+    if CAUSE in {data.get("cause"), data.get("by")}:
+        return "aborted", CAUSE, "the executor was killed while this ran"
+    late = "the executor was killed before this run's report was written"
+    if kind == "FINISHED":
+        return "completed" if data.get("exit_code") == 0 else "failed", "", late
+    if kind == "KILLED" and data.get("quota"):
+        return "breached", f"quota.{data['quota']}", late
+    named: dict[str, EffectClass] = {"KILLED": "killed", "TIMEOUT": "timeout", "DENIED": "refused"}
+    reason = data.get("reason") or data.get("cause") or ""
+    return named.get(kind, "aborted"), str(reason), late
 
 
 def _mark(state: Path, trail: Path) -> int:

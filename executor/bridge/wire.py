@@ -10,7 +10,7 @@ Admission of a request, in this order (the first that fails answers 400, or 413 
 
 Requests:  hello {id} - submit {id, intent, approvals, stream} + files - attach {id, tasks}
 Replies:   welcome {id, requester, engine} - accepted {id, task, ahead} - event {task, event}
-           output {task, command, stream} + bytes - result {task, outcome} + bytes
+           output {task, command, stream} + bytes - answer {task, outcome} + bytes - result {task, outcome} + bytes
            error {id, task, status, code, message}
 """
 

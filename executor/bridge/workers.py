@@ -17,6 +17,8 @@ from executor.outcome import Outcome
 
 PIECE: Final = 32 * 1024
 """Bytes of one output message: times the messages that may wait for a peer, 64 MiB for one that does not read."""
+ANSWER: Final = 1024 * 1024
+"""Bytes of the largest answer that is sent ahead of its result; a larger one would go twice for a few milliseconds."""
 STREAMS: Final = {1: "stdout", 2: "stderr"}
 
 
@@ -73,7 +75,13 @@ class Workers:
         observer = _Streamer(task, self._outbox) if task.stream else None
         try:
             outcome = self._executor.run(
-                Request(task.intent, approvals=task.approvals, observer=observer, waited_ns=begun_ns - task.accepted_ns)
+                Request(
+                    task.intent,
+                    approvals=task.approvals,
+                    observer=observer,
+                    waited_ns=begun_ns - task.accepted_ns,
+                    answered=observer.answered if observer else None,
+                )
             )
             raw, payload = pack(outcome)
             reply: Reply = (wire.header("result", task=task.task_id, outcome=raw), payload)
@@ -108,6 +116,12 @@ class _Streamer:
         head = wire.header("output", task=self._task.task_id, command=command, stream=STREAMS.get(stream, "stderr"))
         for at in range(0, len(data), PIECE):
             self._put((head, data[at : at + PIECE]))
+
+    def answered(self, outcome: Outcome) -> None:
+        """The commands have ended and that is on record; what is left is to clean up."""
+        raw, payload = pack(outcome)
+        if len(payload) <= ANSWER:
+            self._put((wire.header("answer", task=self._task.task_id, outcome=raw), payload))
 
     def _put(self, reply: Reply) -> None:
         self._outbox.put(self._task.identity, reply, droppable=True)

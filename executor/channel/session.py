@@ -81,8 +81,12 @@ class GuestSession:
         commands: Iterable[tuple[str, ...]],
         limits: Limits,
         artefacts: Iterable[tuple[str, str]] = (),
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Denial | None:
-        """Build the sandbox of a lease; the agent may refuse a scope that it cannot enforce."""
+        """Build the sandbox of a lease; the agent may refuse a scope that it cannot enforce.
+
+        `meanwhile` is done while the guest is at it; what it raises is raised.
+        """
         order = pb.Prepare(
             lease_id=lease_id,
             capabilities=list(capabilities),
@@ -101,6 +105,7 @@ class GuestSession:
             artefacts=[pb.Artefact(name=name, sha256=sha256) for name, sha256 in artefacts],
         )
         self._channel.send(pb.ToGuest(prepare=order))
+        meanwhile()
         answer = self._expect_one_of({"prepared", "denied"})
         if answer.WhichOneof("body") == "denied":
             return Denial(answer.denied.code, answer.denied.message)

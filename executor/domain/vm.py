@@ -256,6 +256,16 @@ class Vm:
         self.suspend()
         self.running = False
 
+    def rouse(self, *, boot_ns: int = BOOT_NS) -> None:
+        """Let a clone run until its agent has spoken, then stop it: one that is dead is found before a task has it.
+
+        A first resume reads back what the next ones have at hand, and takes three times as long. Raises as `wait_ready`
+        and `suspend`.
+        """
+        self.start(boot_ns=boot_ns)
+        self.suspend()
+        self.running = False
+
     def run_unconnected(self) -> None:
         """Let the VM run without a host on its channel: its agent waits there, and can be saved."""
         self._run()

@@ -13,11 +13,11 @@ old private key is removed. A crash in between leaves the old keys working.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from executor import canonical
 from executor.errors import InvalidInputError, MisuseError, OutsideError
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 KEYS_SCHEMA: Final = "cordon.keys/1"
 RETIRED_SCHEMA: Final = "cordon.retired_keys/1"
+
+
+Parsed = TypeVar("Parsed")
 
 
 class Audit(Protocol):
@@ -57,6 +60,8 @@ class KeyStore:
         self._private = self._folder / "private"
         self._trust = state / "policies" / "trust_keys.json"
         self._clock = clock
+        self._known: dict[Path, tuple[tuple[int, ...], Any]] = {}
+        """What a file was parsed into, and which file it was: kept until another one is there."""
 
     @property
     def trust_path(self) -> Path:
@@ -182,19 +187,44 @@ class KeyStore:
         return signer
 
     def _read_trust(self) -> Trust:
-        if not self._trust.exists():
-            raise OutsideError(f"there are no keys yet ({self._trust}); `cordon keys init` makes them")
-        return Trust.parse(self._read_json(self._trust), where=str(self._trust))
+        return self._read(self._trust, self._parse_trust)
+
+    def _parse_trust(self, path: Path) -> Trust:
+        if not path.exists():
+            raise OutsideError(f"there are no keys yet ({path}); `cordon keys init` makes them")
+        return Trust.parse(self._read_json(path), where=str(path))
 
     def _read_registered(self) -> list[RegisteredKey]:
-        path = self._folder / "registered.json"
-        return [
-            RegisteredKey.parse(raw, where=f"{path}: keys[{index}]")
-            for index, raw in enumerate(self._read_list(path, KEYS_SCHEMA))
-        ]
+        return list(self._read(self._folder / "registered.json", self._parse_registered))
+
+    def _parse_registered(self, path: Path) -> tuple[RegisteredKey, ...]:
+        raws = enumerate(self._read_list(path, KEYS_SCHEMA))
+        return tuple(RegisteredKey.parse(raw, where=f"{path}: keys[{index}]") for index, raw in raws)
 
     def _read_retired(self) -> frozenset[str]:
-        return frozenset(self._read_list(self._folder / "retired.json", RETIRED_SCHEMA))
+        return self._read(self._folder / "retired.json", self._parse_retired)
+
+    def _parse_retired(self, path: Path) -> frozenset[str]:
+        return frozenset(self._read_list(path, RETIRED_SCHEMA))
+
+    def _read(self, path: Path, parse: Callable[[Path], Parsed]) -> Parsed:
+        """What `parse` makes of `path`; once for each file that is put there, every path asks several times.
+
+        A change here is another file (`write_atomic`: made while the old one is there, so its inode differs), one by
+        hand shows in the times. The look comes before the reading: a change in between is found the next time.
+        """
+        try:
+            seen = path.stat()
+        except OSError:
+            return parse(path)
+        which = (seen.st_dev, seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size)
+        known = self._known.get(path)
+        if known is not None and known[0] == which:
+            found: Parsed = known[1]
+            return found
+        fresh = parse(path)
+        self._known[path] = (which, fresh)
+        return fresh
 
     def _read_list(self, path: Path, schema: str) -> list[Any]:
         if not path.exists():

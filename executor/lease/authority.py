@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -50,10 +51,30 @@ class Cosigning:
     signer: Signer
 
 
+class _Last(threading.local):
+    """The intent whose digest this thread made last: a path asks five times for that of one."""
+
+    intent: Intent | None = None
+    env: Mapping[str, str] | None = None
+    """As it was: the one part of an intent that is not frozen by its type."""
+    digest = ""
+
+
+_last: Final = _Last()
+
+
 def intent_digest(intent: Intent) -> str:
     """SHA-256 over everything an intent asks for: commands, files, patch, environment, scope, limits."""
+    if _last.intent is not intent or _last.env != intent.env:  # an equal one is digested anew
+        env = dict(intent.env)
+        _last.digest = _digest(intent, env)
+        _last.intent, _last.env = intent, env
+    return _last.digest
+
+
+def _digest(intent: Intent, env: Mapping[str, str]) -> str:
     raw = asdict(intent)
-    raw["env"] = dict(intent.env)
+    raw["env"] = env
     raw["files"] = [
         {"path": file.path, "mode": file.mode, "content": base64.b64encode(file.content).decode()}
         for file in intent.files

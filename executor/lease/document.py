@@ -190,7 +190,13 @@ def parse_moment(text: str) -> int:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    return {field.name: _listed(getattr(value, field.name)) for field in fields(value)}
+    return {name: _listed(getattr(value, name)) for name in _NAMES[type(value)]}
+
+
+_NAMES: Final = {
+    kind: tuple(field.name for field in fields(kind))
+    for kind in (Lease, LeaseScope, LeaseLimits, Cosigner, LeaseSignature)
+}
 
 
 def _listed(value: Any) -> Any:

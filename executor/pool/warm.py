@@ -288,10 +288,14 @@ class WarmProvider:
 
     # --- the refiller --------------------------------------------------------------------------------------------
 
-    def _clone(self, settings: VmSettings) -> Vm:
+    def _clone(self, settings: VmSettings, *, waits: bool = False) -> Vm:
+        """A clone; one that `waits` for a task has spoken."""
         vm = self._host.create(settings, self._golden_for(settings))
         try:
-            vm.connect()
+            if waits:
+                vm.rouse(boot_ns=FIRST_WORDS_NS)
+            else:
+                vm.connect()
         except BaseException:
             vm.destroy()
             raise
@@ -329,7 +333,7 @@ class WarmProvider:
         if short is None:
             self._look()
             return LOOK_S
-        vm = self._clone(short)
+        vm = self._clone(short, waits=True)
         try:
             self._ledger.ready(vm.name)
         except BaseException:

@@ -58,8 +58,10 @@ class SimSession:
         commands: Iterable[tuple[str, ...]],
         limits: Limits,
         artefacts: Iterable[tuple[str, str]] = (),
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Denial | None:
         """See `executor.machine.Session`."""
+        meanwhile()
         lease = Lease(capabilities, paths_write, env_allowlist, commands, limits, artefacts)
         return self._ask(lambda: self._guest.prepare(lease))
 

@@ -76,7 +76,7 @@ class StandIn:
             return list(self.started)
 
     def run(self, request: Request) -> Outcome:
-        intent, observer = request.intent, request.observer
+        intent, observer, answered = request.intent, request.observer, request.answered
         with self._changed:
             self.started.append(intent.intent_id)
             self.requests.append(request)
@@ -112,8 +112,12 @@ class StandIn:
                 observer.output(number, 1, written)
             results.append(CommandResult(command.argv, "exited", 0, 0, written, b"", 1))
             trail.emit("exec_event.FINISHED", "cp20", {"exit_code": 0})
+        trail.emit("resource_event.RELEASED", "cp19")
+        if answered:
+            answered(self._outcome(intent, trail, "completed", (), tuple(results)))
+        if "cleanup" in self.gates:
+            assert self.gates["cleanup"].wait(60)
         for kind, actor in (
-            ("resource_event.RELEASED", "cp19"),
             ("vm_event.DESTROYED", "cp20"),
             ("report_event.PUBLISHED", "cp17"),
         ):

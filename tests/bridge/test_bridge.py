@@ -41,6 +41,26 @@ def test_outcome_output_events_and_files_come_back(stand: Stand) -> None:
         assert [event["type"] for event in task.events] == [event["type"] for event in outcome.events]
 
 
+def test_answer_is_there_before_the_cleanup_is_done(stand: Stand) -> None:
+    """Who waits for the answer does not wait for the cleanup behind it; the outcome comes with the whole trail."""
+    cleanup = stand.executor.gate("cleanup")
+    with stand.client() as client:
+        task = client.submit(intent("i-1", "echo", "hello"))
+        answer = task.answer.result(10)
+        assert (answer.effect, answer.results[0].stdout) == ("completed", b"hello\n")
+        assert [piece.data for piece in task.output()] == [b"hello\n"]  # it ends with the answer
+        assert not task.outcome.done()
+        quiet = client.submit(intent("i-2", "echo", "hello"), stream=False)
+        cleanup.set()
+        outcome = task.outcome.result(10)
+        assert outcome.events[: len(answer.events)] == answer.events
+        assert [event["type"] for event in outcome.events[len(answer.events) :]] == [
+            "vm_event.DESTROYED",
+            "report_event.PUBLISHED",
+        ]
+        assert quiet.answer.result(10) == quiet.outcome.result(10)  # nobody streams: one message
+
+
 def test_output_comes_while_the_task_runs(stand: Stand) -> None:
     """The first command's words are here while the second still waits."""
     with stand.client() as client:

@@ -52,6 +52,7 @@ CLOSINGS: dict[int, list[str]] = {
     19: [],
 }
 """Events recorded before the kill -> what closes them."""
+SEEN = {"quota": "memory", "value": 2, "limit": 1, "at_ms": 1}
 
 
 class NoJournal:
@@ -111,6 +112,41 @@ def test_interrupted_run_has_its_report(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "outgoing/staging_runs/lease-i-1/report.json").read_text())
     assert (report["effect"], report["reasons"]) == ("aborted", [CAUSE])
     assert trail(tmp_path, "i-1")[-1].data["effect"] == "aborted"
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "expected"),
+    [
+        ("FINISHED", {"exit_code": 0, "by": "exit"}, ("completed", [])),
+        ("FINISHED", {"exit_code": 3, "by": "exit"}, ("failed", [])),
+        ("KILLED", {"by": "quota", "quota": "memory"}, ("breached", ["quota.memory"])),
+        ("KILLED", {"by": "seccomp"}, ("killed", [])),
+        ("TIMEOUT", {"by": "host"}, ("timeout", [])),
+        ("DENIED", {"reason": "guest.path"}, ("refused", ["guest.path"])),
+        ("ABORTED", {"cause": "guest.lost"}, ("aborted", ["guest.lost"])),
+    ],
+)
+def test_run_that_had_ended_is_reported_as_it_ended(
+    tmp_path: Path, kind: str, data: dict[str, Any], expected: tuple[str, list[str]]
+) -> None:
+    """Killed behind the release, when its caller may have the answer: the report says what the record says."""
+    ids = {"intent_id": "i-1", "lease_id": "lease-i-1", "vm_id": "vm-i-1"}
+    denied = kind == "DENIED"
+    with log_in(tmp_path) as log:
+        record(log, "i-1", 14 if denied else 15)
+        if "quota" in data:
+            log.emit("resource_event.ALERT", "cp19", **ids, task_id="t-1", data=SEEN)
+            log.emit("resource_event.BREACH", "cp19", **ids, task_id="t-1", data=SEEN)
+        log.emit(f"exec_event.{kind}", "cp20", **ids, data=data)
+        log.emit(RELEASED, "cp19", **ids, data={"overlay_bytes": 0})
+    with log_in(tmp_path) as log:
+        recover(log, tmp_path, "tcg", (), NoJournal())
+    events = trail(tmp_path, "i-1")
+    assert [event.type for event in events[-3:]] == [RELEASED, DESTROYED, PUBLISHED]
+    assert check_trace(events, complete=True) == []
+    report = json.loads((tmp_path / "outgoing/staging_runs/lease-i-1/report.json").read_text())
+    assert (report["effect"], report["reasons"]) == expected
+    assert events[-1].data["effect"] == expected[0]
 
 
 def test_waiting_task_is_turned_away_on_record(tmp_path: Path) -> None:

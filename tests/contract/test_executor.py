@@ -40,6 +40,45 @@ def test_happy_path_completes_with_output_and_the_executed_trail(executor: Local
     assert not machine.check_trace(outcome.events, complete=True)
 
 
+def test_answer_comes_before_the_machine_is_gone_and_nothing_after_it_changes_it(
+    executor: LocalExecutor, ask: Ask
+) -> None:
+    """Told on record up to the release, with the machine there; the outcome differs from it in what was still to do."""
+    told: list[Outcome] = []
+    seen: list[str] = []
+
+    class Watching:
+        def event(self, event: Mapping[str, Any]) -> None:
+            seen.append(event["type"])
+
+        def output(self, command: int, stream: int, data: bytes) -> None:
+            pass
+
+    def answered(outcome: Outcome) -> None:
+        told.append(outcome)
+        seen.append("answered")
+
+    outcome = executor.run(ask("echo", "done", answered=answered, observer=Watching()))
+    (early,) = told
+    assert seen == [*kinds(early), "answered", *kinds(outcome)[len(early.events) :]]
+    assert kinds(early)[-2:] == ["exec_event.FINISHED", "resource_event.RELEASED"]
+    assert early.events == outcome.events[: len(early.events)]
+    assert kinds(outcome)[len(early.events) :] == ["vm_event.DESTROYED", "report_event.PUBLISHED"]
+    assert [getattr(early, name) for name in ("effect", "reasons", "results", "files", "lease", "decision")] == [
+        getattr(outcome, name) for name in ("effect", "reasons", "results", "files", "lease", "decision")
+    ]
+
+
+@pytest.mark.parametrize("argv", [["rm"], ["sh", "-c", "kill -9 $$"]])
+def test_answer_of_a_run_that_failed_is_told_as_well(executor: LocalExecutor, ask: Ask, argv: list[str]) -> None:
+    """A failure is an answer; what was denied has none but its outcome."""
+    told: list[Outcome] = []
+    outcome = executor.run(ask(*argv, answered=told.append))
+    assert [one.effect for one in told] == [outcome.effect] != ["completed"]
+    assert executor.run(ask("true", env={"LD_PRELOAD": "/x.so"}, answered=told.append)).effect == "denied"
+    assert len(told) == 1
+
+
 def test_commands_run_in_order_until_one_does_not_complete(executor: LocalExecutor, ask: Ask) -> None:
     """The second of three commands fails: the third is not started, the effect is failed."""
     outcome = executor.run(ask(["true"], ["sh", "-c", "exit 7"], ["echo", "never"]))

@@ -376,6 +376,28 @@ def test_trust_survives_its_file(store: KeyStore) -> None:
 PROGRAM = "import sys; from nacl.signing import SigningKey; print({}.hex())"
 
 
+def test_another_process_changes_are_seen_at_once(tmp_path: Path, store: KeyStore, clock: ManualClock) -> None:
+    """A ring is of the files as they are when it is asked for: rotated, registered, retired or damaged elsewhere."""
+    other = KeyStore(tmp_path, clock)
+    before = store.ring()
+    assert store.ring() == before
+    rotated = other.rotate().current
+    assert store.ring().trust.current.kid == rotated
+    kid = other.create("agent", "cp18").kid
+    assert not store.ring().registered[kid].retired_ns
+    other.retire(kid)
+    assert store.ring().is_retired(kid)
+    other.rotate()
+    assert store.ring().is_retired(before.trust.current.kid)
+    path = tmp_path / "policies" / "trust_keys.json"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InvalidInputError):
+        store.ring()
+    path.unlink()
+    with pytest.raises(OutsideError, match="no keys yet"):
+        store.ring()
+
+
 def test_external_signer_is_held_to_its_key() -> None:
     """A program's signature is used when it fits its public key, and refused when it signs with another or fails."""
     key = SigningKey(SEED)

@@ -563,3 +563,13 @@ def test_document_round_trip(desk: Desk) -> None:
     assert parse_lease(canonical.loads(lease.document())) == lease
     assert isinstance(Cosigning("human", "ada", HUMAN), Cosigning)
     assert Facts("i", "r", "p", ()).phase == "staging"
+
+
+def test_digest_follows_what_can_change_under_it() -> None:
+    """An intent's environment is whatever mapping it was made with: a change in it changes the digest."""
+    env = {"A": "1"}
+    intent = Intent("i-1", "cbo", (Command(("true",)),), env=env)
+    before = intent_digest(intent)
+    assert intent_digest(intent) == before == intent_digest(Intent("i-1", "cbo", (Command(("true",)),), env={"A": "1"}))
+    env["A"] = "2"
+    assert intent_digest(intent) != before
