@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from executor.errors import BugError, OutsideError
 from harness.judgement.facts import Facts
-from harness.procedures import isolation
+from harness.judgement.modelled import unmodelled
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 
@@ -67,7 +67,7 @@ print("CORDON-ACTS " + json.dumps(said))
 """
 
 
-@procedure(unsimulated="the simulator has no kernel")
+@procedure()
 def guest_kernel(stage: Stage, *, act: str) -> Facts:
     """Does `act` as the guest's root outside every sandbox, as after a taken-over agent."""
     said = stage.kept.once(f"guest-kernel:{sorted(stage.weaken)}", lambda: _tried(stage))
@@ -78,11 +78,21 @@ def guest_kernel(stage: Stage, *, act: str) -> Facts:
 
 
 def _tried(stage: Stage) -> Mapping[str, Any]:
-    machine = stage.machine(weaken=["compromised_agent"])
-    isolation.prepare(machine)
-    text = isolation.run(machine, _ACTS, compromised=True)
+    raw = {
+        "requester": "drill",
+        "capabilities": ["base:execute", "dev:python"],
+        "commands": [{"argv": ["python3", "-I", "-S", "/workspace/acts.py"]}],
+        "files": [{"path": "/workspace/acts.py", "text": _ACTS}],
+        "limits": {"wallclock_timeout_s": 60},
+    }
+    request = stage.request(raw, weaken=["compromised_agent"])
+    outcome = stage.executor.run(request)
+    stage.outcomes.append((request, outcome))  # shared by the acts: its events are no single one's
+    text = b"".join(result.stdout + result.stderr for result in outcome.results).decode("utf-8", "replace")
+    if unknown := unmodelled(outcome):
+        raise OutsideError(unknown)
     lines = [line.removeprefix(MARK) for line in text.splitlines() if line.startswith(MARK)]
     if len(lines) != 1:
-        raise OutsideError(f"the acts came to no end: {text[-300:]!r}")
+        raise OutsideError(f"the acts came to no end: {outcome.effect} {outcome.message} {text[-300:]!r}")
     found: dict[str, Any] = json.loads(lines[0])
     return found

@@ -8,7 +8,6 @@ from harness.judgement.facts import Facts
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 
-_REAL: Final = "the simulator's guest has no limits of its own that could be told from the host's"
 _TASKS: Final[dict[str, tuple[list[str], dict[str, int]]]] = {
     "memory": (["python3", "-c", "x = bytearray(150 << 20); import time; time.sleep(15)"], {"mem_quota_mb": 64}),
     "disk": (["sh", "-c", "head -c 40000000 /dev/zero > big; sleep 15"], {"disk_quota_mb": 8}),
@@ -18,7 +17,7 @@ _TASKS: Final[dict[str, tuple[list[str], dict[str, int]]]] = {
 """By quota: a task that goes over it and then waits to be ended."""
 
 
-@procedure(unsimulated=_REAL)
+@procedure()
 def host_quota(stage: Stage, *, quota: str) -> Facts:
     """A task goes over `quota` in a guest that enforces nothing."""
     argv, limits = _TASKS[quota]
@@ -32,7 +31,7 @@ def host_quota(stage: Stage, *, quota: str) -> Facts:
     return {"ended": [outcome.effect, *outcome.reasons], "went_on": outcome.effect in {"completed", "failed"}}
 
 
-@procedure(unsimulated=_REAL)
+@procedure()
 def outlived(stage: Stage) -> Facts:
     """A task sleeps past its time where neither guest nor host looks at the clock: the dead man's switch is left."""
     raw = {

@@ -11,7 +11,7 @@ from harness.procedures.cleanup import SHELL, together
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 
-NEEDS_VM: Final = "the simulator has no memory, disk or page cache to look into"
+NEEDS_REUSE: Final = "the simulator's machines see one task each: there is no RESET to look behind"
 NEXT_S: Final = 90.0
 """Seconds for one task in an executor of one's own on a crowded host."""
 
@@ -44,7 +44,7 @@ def _said(outcome: Outcome) -> bytes:
     return b"".join(result.stdout + result.stderr for result in outcome.results)
 
 
-@procedure(unsimulated=NEEDS_VM)
+@procedure(unsimulated=NEEDS_REUSE)
 def used_again(stage: Stage, *, reuse: bool = True, tasks: int = 2) -> Facts:
     """Runs a task that leaves a canary everywhere, then others that look for it, in an executor that reuses machines.
 
@@ -69,7 +69,7 @@ def used_again(stage: Stage, *, reuse: bool = True, tasks: int = 2) -> Facts:
     }
 
 
-@procedure(unsimulated=NEEDS_VM)
+@procedure()
 def side_by_side(stage: Stage) -> Facts:
     """Runs two tasks at once, each with a canary of its own, that look for each other's while both run."""
     canaries = _canary(), _canary()

@@ -63,16 +63,24 @@ def _no_device(_process: Process, _data: bytes) -> None:
     raise error(errno.ENODEV)
 
 
+LOCKDOWN: Final = ("none", "integrity", "confidentiality")
+"""Levels, in the only direction they change."""
+
+
 def security_tree(world: World) -> FileSystem:
     """securityfs with the switch that goes one way."""
     system = FileSystem("securityfs")
 
     def lock(_process: Process, data: bytes) -> None:
-        world.locked_down = world.locked_down or data.strip() in {b"integrity", b"confidentiality"}
+        wanted = data.decode(errors="replace").strip()
+        if wanted not in LOCKDOWN:
+            raise error(errno.EINVAL)
+        if LOCKDOWN.index(wanted) <= LOCKDOWN.index(world.locked_down):
+            raise error(errno.EPERM)
+        world.locked_down = wanted
 
     def shown(_process: Process) -> bytes:
-        now = "confidentiality" if world.locked_down else "none"
-        return " ".join(f"[{one}]" if one == now else one for one in ("none", "integrity", "confidentiality")).encode()
+        return " ".join(f"[{one}]" if one == world.locked_down else one for one in LOCKDOWN).encode()
 
     virtual(system.root, "lockdown", shown, 0o644).write = lock
     return system
