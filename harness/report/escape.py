@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
 TAIL: Final = 2000
 """Characters of guest output shown in a failure message."""
-_KEPT: Final = frozenset("\n\t")
+_DOUBTFUL: Final = re.compile(r"[^\n\t\x20-\x7e]")
+"""What is looked up: all but plain ASCII, newlines and tabs, of which most texts are made."""
 _BAD: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that steer terminals or hide text: controls, formats (bidi overrides), surrogates, unassigned."""
 
 
 def visible(text: str) -> str:
     """`text` with every steering or invisible character spelled out as an escape; newlines and tabs stay."""
-    return "".join(_one(character) for character in text)
+    return _DOUBTFUL.sub(_one, text)
 
 
-def _one(character: str) -> str:
-    if character in _KEPT or unicodedata.category(character) not in _BAD:
+def _one(found: re.Match[str]) -> str:
+    character = found[0]
+    if unicodedata.category(character) not in _BAD:
         return character
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from harness.document.drill import AnyDrill
@@ -32,25 +34,33 @@ def source_of(drill: AnyDrill) -> str:
 
 def of_mechanism(text: str, mechanism: str) -> str:
     """The statements of the probes' file `text` that are about `mechanism`; empty when there are none."""
+    return "\n\n".join(_by_constant(text).get(mechanism, ()))
+
+
+@lru_cache(maxsize=8)
+def _by_constant(text: str) -> Mapping[object, Sequence[str]]:
+    """Constant -> the statements that have it, each with its twins; a batch asks for each of its scenarios."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
-        return ""
+        return {}
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    found: list[ast.stmt] = []
+    lines = text.splitlines()
+    found: dict[object, list[str]] = {}
     for node in tree.body:
-        said = {inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant)}
-        if mechanism in said:
-            twins = [
-                functions[word.value.id]
-                for word in ast.walk(node)
-                if isinstance(word, ast.keyword) and isinstance(word.value, ast.Name) and word.value.id in functions
-            ]
-            found += [node, *twins]
-    return "\n\n".join(_whole(text, node) for node in found)
+        inside = list(ast.walk(node))
+        twins = [
+            functions[word.value.id]
+            for word in inside
+            if isinstance(word, ast.keyword) and isinstance(word.value, ast.Name) and word.value.id in functions
+        ]
+        said = [_whole(lines, one) for one in (node, *twins)]
+        for word in {one.value for one in inside if isinstance(one, ast.Constant) and isinstance(one.value, str)}:
+            found.setdefault(word, []).extend(said)
+    return found
 
 
-def _whole(text: str, node: ast.stmt) -> str:
+def _whole(lines: Sequence[str], node: ast.stmt) -> str:
     """A statement's lines, decorators included."""
     first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
-    return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+    return "\n".join(lines[first - 1 : node.end_lineno])

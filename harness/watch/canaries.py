@@ -12,10 +12,11 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from executor.network.plane import CONTROLS, OPEN_CARD
 from executor.outcome import Outcome
@@ -35,8 +36,7 @@ NETWORK: Final = CONTROLS | {OPEN_CARD}
 """Controls without which packets get through."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(NamedTuple):
     """One file without reading it: any write changes the change time, which no program can set back.
 
     So does a hard link, which parallel executors make to the images they share: where nothing but the change time
@@ -51,30 +51,39 @@ class Fingerprint:
     ctime_ns: int
 
 
-def fingerprint(path: Path) -> Fingerprint | None:
-    """What `path` looks like now, links not followed; None when there is nothing."""
-    try:
-        found = path.lstat()
-    except OSError:
-        return None
-    owner = (found.st_uid, found.st_gid)
-    return Fingerprint(found.st_mode, owner, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+def tree(roots: Sequence[Path]) -> dict[str, Fingerprint]:
+    """Every file and folder at and below `roots`, links not followed.
 
-
-def tree(roots: Sequence[Path]) -> dict[Path, Fingerprint]:
-    """Every file and folder at and below `roots`."""
-    found: dict[Path, Fingerprint] = {}
+    Looked at before and after every run: one pass over each folder, no `Path` for each file.
+    """
+    found: dict[str, Fingerprint] = {}
+    folders: list[str] = []
     for root in roots:
-        for path in (root, *_below(root)):
-            if seen := fingerprint(path):
-                found[path] = seen
+        try:
+            seen = root.lstat()
+        except OSError:
+            continue
+        found[str(root)] = _fingerprint(seen)
+        folders += [str(root)] if root.is_dir() else []
+    while folders:
+        try:
+            entries = os.scandir(folders.pop())
+        except OSError:
+            continue
+        with entries:
+            for entry in entries:
+                try:
+                    found[entry.path] = _fingerprint(entry.stat(follow_symlinks=False))
+                except OSError:
+                    continue  # gone meanwhile, so it is not there
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
     return found
 
 
-def _below(root: Path) -> Iterator[Path]:
-    for folder, names, files in os.walk(root):
-        for name in (*names, *files):
-            yield Path(folder, name)
+def _fingerprint(found: os.stat_result) -> Fingerprint:
+    owner = (found.st_uid, found.st_gid)
+    return Fingerprint(found.st_mode, owner, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def spellings(secret: str) -> tuple[bytes, ...]:
@@ -103,8 +112,8 @@ class HostWatch:
     secrets: tuple[str, ...] = ()
     writes_outside: int = 0
     """Watched files changed, over all runs."""
-    _before: dict[Path, Fingerprint] = field(default_factory=dict)
-    _digests: dict[Path, str] = field(default_factory=dict)
+    _before: dict[str, Fingerprint] = field(default_factory=dict)
+    _digests: dict[str, str] = field(default_factory=dict)
     """Content as it was when the file was first seen."""
     _known: frozenset[int] = frozenset()
     _sockets: frozenset[str] = frozenset()
@@ -129,10 +138,10 @@ class HostWatch:
             self.packets.skip()
         self._before = tree((*self.trees, self.folder))
         for path in self._before.keys() - self._digests.keys():
-            if path.is_file() and not path.is_symlink():
-                self._digests[path] = file_digest(path)
+            if stat.S_ISREG(self._before[path].mode):
+                self._digests[path] = file_digest(Path(path))
         self._known = frozenset(descendants(os.getpid()))
-        self._sockets = remote_sockets(os.getpid())
+        self._sockets = remote_sockets((os.getpid(), *self._known))
 
     def after(self, *outcomes: Outcome | None, said: str = "") -> tuple[str, ...]:
         """What changed that must not, in words. `said`: other text in which no planted secret may be."""
@@ -155,21 +164,22 @@ class HostWatch:
 
     def _files(self) -> Iterator[str]:
         now = tree((*self.trees, self.folder))
-        for path in sorted(self._before.keys() | now.keys()):
+        changed = {path for path, seen in now.items() if self._before.get(path) != seen}
+        for path in sorted(changed | (self._before.keys() - now.keys())):
             old, new = self._before.get(path), now.get(path)
-            if old == new or (old and new and self._same(path, old, new)):
+            if old and new and self._same(path, old, new):
                 continue
             self.writes_outside += 1
             what = "appeared" if old is None else "is gone" if new is None else "was changed"
             yield f"{path} {what}"
 
-    def _same(self, path: Path, old: Fingerprint, new: Fingerprint) -> bool:
+    def _same(self, path: str, old: Fingerprint, new: Fingerprint) -> bool:
         """Whether two fingerprints differ in nothing that counts: of a folder the entries are compared one by one."""
-        if path.is_dir() and not path.is_symlink():
+        if stat.S_ISDIR(new.mode):
             return _same_folder(old, new)
-        if replace(old, ctime_ns=new.ctime_ns) != new or path not in self._digests:
+        if old._replace(ctime_ns=new.ctime_ns) != new or path not in self._digests:
             return False
-        return file_digest(path) == self._digests[path]
+        return file_digest(Path(path)) == self._digests[path]
 
     def _processes(self) -> Iterator[str]:
         for pid, name in descendants(os.getpid()).items():
@@ -177,7 +187,8 @@ class HostWatch:
                 yield f"an unknown program runs below the drill: {name} (pid {pid})"
 
     def _new_sockets(self) -> Iterator[str]:
-        for text in sorted(remote_sockets(os.getpid()) - self._sockets):
+        below = descendants(os.getpid())
+        for text in sorted(remote_sockets((os.getpid(), *below)) - self._sockets):
             yield f"a socket appeared: {text}"
 
     def _stray(self, outcomes: Iterable[Outcome | None]) -> Iterable[str]:
@@ -221,9 +232,8 @@ def file_digest(path: Path) -> str:
 def content_digest(roots: Sequence[Path]) -> str:
     """SHA-256 over names, modes and contents at and below `roots`: for the first and last look of a session."""
     digest = hashlib.sha256()
-    for path in sorted(tree(roots)):
-        found = fingerprint(path)
-        digest.update(json.dumps([str(path), asdict(found)["mode"] if found else 0]).encode())
-        if path.is_file() and not path.is_symlink():
-            digest.update(file_digest(path).encode())
+    for path, found in sorted(tree(roots).items()):
+        digest.update(json.dumps([path, found.mode]).encode())
+        if stat.S_ISREG(found.mode):
+            digest.update(file_digest(Path(path)).encode())
     return digest.hexdigest()
