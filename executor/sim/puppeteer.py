@@ -21,13 +21,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from executor.errors import OutsideError
+from executor.sim.puppet.wire import HEAD, packed, unpacked
 
 ZYGOTE: Final = Path(__file__).parent / "puppet" / "zygote.py"
 START_S: Final = 30.0
 MAX_MESSAGE: Final = 64 * 1024 * 1024
+MOST_AT_ONCE: Final = 256 * 1024
+"""Bytes of one read. A puppet says nothing more before it has its answer, so a read never takes more than a message."""
 GRACE_S: Final = 0.02
 """Real seconds a puppet computes before its processor time is looked at."""
 _HEAD: Final = struct.Struct("<I")
+"""In front of an order to the zygote."""
 
 
 class PuppetError(OutsideError):
@@ -40,44 +44,46 @@ class PuppetGoneError(Exception):
     """The puppet's process ended without saying so."""
 
 
-def encode(value: Any) -> bytes:
-    """One message; bytes travel as Latin-1."""
-    text = json.dumps(value, default=lambda raw: {"$b": bytes(raw).decode("latin-1")}, separators=(",", ":"))
-    raw = text.encode()
-    return _HEAD.pack(len(raw)) + raw
-
-
-def _decoded(raw: dict[str, Any]) -> Any:
-    return raw["$b"].encode("latin-1") if "$b" in raw else raw
-
-
 class Puppet:
     """One puppet's end on this side."""
 
     def __init__(self, channel: socket.socket, pid: int) -> None:
         """`pid` is its real process."""
         self._channel = channel
-        self._buffer = bytearray()
+        self._poll = select.poll()
+        self._poll.register(channel, select.POLLIN)
         self.pid = pid
         self._handle = os.pidfd_open(pid)
 
     def send(self, message: Any) -> None:
         """Let it go on with an answer; one that is gone hears nothing."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._channel.sendall(encode(message))
+            self._channel.sendall(packed(message))
 
     def waiting(self, timeout_s: float) -> bool:
         """Whether it has said something, waiting for at most `timeout_s` of real time."""
-        if len(self._buffer) >= _HEAD.size:
-            return True
-        return bool(select.select([self._channel], [], [], timeout_s)[0])
+        return bool(self._poll.poll(timeout_s * 1000))
 
     def receive(self) -> Any:
-        """Its next request; raises `PuppetGoneError`."""
-        size = _HEAD.unpack(self._exactly(_HEAD.size))[0]
-        if size > MAX_MESSAGE:
+        """Its next request; raises `PuppetGoneError`, also for what is no message."""
+        first = self._more(MOST_AT_ONCE)
+        while len(first) < HEAD.size:
+            first += self._more(MOST_AT_ONCE)
+        size, behind = HEAD.unpack_from(first)
+        if size + behind > MAX_MESSAGE:
             raise PuppetGoneError
-        return json.loads(self._exactly(size), object_hook=_decoded)
+        body = first[HEAD.size :]
+        if len(body) < size + behind:
+            parts = [body]
+            left = size + behind - len(body)
+            while left:
+                parts.append(self._more(min(left, MOST_AT_ONCE)))
+                left -= len(parts[-1])
+            body = b"".join(parts)
+        try:
+            return unpacked(size, body)
+        except (ValueError, RecursionError):
+            raise PuppetGoneError from None
 
     def receive_child(self) -> Puppet:
         """After it was told that it may fork: the child's end."""
@@ -88,18 +94,14 @@ class Puppet:
         handles = array.array("i", ancillary[0][2][:size])
         return Puppet(socket.socket(fileno=handles[0]), struct.unpack("<q", data)[0])
 
-    def _exactly(self, count: int) -> bytes:
-        while len(self._buffer) < count:
-            try:
-                piece = self._channel.recv(262144)
-            except ConnectionResetError:
-                piece = b""
-            if not piece:
-                raise PuppetGoneError
-            self._buffer += piece
-        taken = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return taken
+    def _more(self, most: int) -> bytes:
+        try:
+            piece = self._channel.recv(most)
+        except ConnectionResetError:
+            piece = b""
+        if not piece:
+            raise PuppetGoneError
+        return piece
 
     def cpu_ns(self) -> int:
         """Real processor time it has used."""
@@ -173,9 +175,9 @@ class Zygote:
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
             try:
-                raw = encode(order)
-                socket.send_fds(self._socket, [raw[: _HEAD.size]], [theirs.fileno()])
-                self._socket.sendall(raw[_HEAD.size :])
+                raw = json.dumps(order, separators=(",", ":")).encode()
+                socket.send_fds(self._socket, [_HEAD.pack(len(raw))], [theirs.fileno()])
+                self._socket.sendall(raw)
                 pid = struct.unpack("<q", self._socket.recv(8))[0]
             except (OSError, struct.error) as failure:
                 raise PuppetError("the simulator's helper is gone") from failure

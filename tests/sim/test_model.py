@@ -17,7 +17,7 @@ from executor.machine import Profile
 from executor.sim.clock import SimClock
 from executor.sim.kernel.filter import ALLOW, KILL, Filter, numbers
 from executor.sim.provider import SimProvider
-from executor.sim.puppeteer import SharedZygote
+from executor.sim.puppeteer import Puppet, SharedZygote
 from harness.reference import truth_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,11 @@ def provider() -> Iterator[SimProvider]:
 
 
 def run(
-    provider: SimProvider, *argv: str, weaken: frozenset[str] = frozenset(), script: str = ""
+    provider: SimProvider,
+    *argv: str,
+    weaken: frozenset[str] = frozenset(),
+    script: str = "",
+    limits: Limits = Limits(),  # noqa: B008 - frozen
 ) -> tuple[Finished, str]:
     """One command on a fresh machine: how it ended, and what it wrote."""
     machine = provider.acquire(Profile(), weaken)
@@ -41,7 +45,7 @@ def run(
         with provider.clock.actor():
             assert machine.session.prepare(
                 "lease", capabilities=("base:execute", "dev:python"), paths_write=("/workspace/**",), env_allowlist=(),
-                commands=(argv,), limits=Limits(),
+                commands=(argv,), limits=limits,
             ) is None  # fmt: skip
             assert machine.session.put_file(FileIn("/workspace/script.py", script.encode())) is None
             assert not isinstance(machine.session.start("task", Command(argv), {}), Denial)
@@ -131,6 +135,31 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
         found.append(run(made, "python3", "-c", code)[1])
         made.close()
     assert found[0] == found[1]
+
+
+def test_a_busy_host_is_no_event_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Virtual time never reads the wall clock: a program that has to wait for a processor takes no longer for it."""
+    told = Puppet.waiting
+    looks = 0
+
+    def late(puppet: Puppet, timeout_s: float) -> bool:
+        nonlocal looks
+        looks += 1
+        return looks % 5 == 0 and told(puppet, timeout_s)
+
+    durations = []
+    for waiting in (told, late):
+        monkeypatch.setattr(Puppet, "waiting", waiting)
+        made = SimProvider(SimClock(10**18), seed=7)
+        durations.append(run(made, "python3", "-c", "import os; os.stat('/'); print(sum(range(9)))")[0].duration_ns)
+        made.close()
+    assert durations[0] == durations[1]
+
+
+def test_a_program_that_only_computes_ends_at_its_wall_clock_to_the_nanosecond(provider: SimProvider) -> None:
+    """What it used of a real processor varies; the moments at which the machine looks do not."""
+    finished, _ = run(provider, "python3", "-c", "while True: pass", limits=Limits(wallclock_timeout_s=3))
+    assert (finished.cause, finished.duration_ns) == (Finished.WALLCLOCK, 3 * 10**9)
 
 
 def test_taking_a_control_away_changes_the_answer(provider: SimProvider) -> None:

@@ -1,7 +1,7 @@
 """The guest's kernel as far as the sandbox's controls show: processes, who runs next, and what ends whom.
 
 One puppet computes at a time, in the order in which they became ready, so a run is the same each time. What a puppet
-computes takes no virtual time until it has used GRACE_S of its processor; from then on each nanosecond counts as
+computes takes no virtual time until it has used FREE_NS of its processor; from then on each nanosecond counts as
 `SLOWDOWN`, which is what an emulated processor makes of it.
 """
 
@@ -23,7 +23,7 @@ from executor.sim.files.nodes import error
 from executor.sim.files.world import World
 from executor.sim.kernel.filter import ALLOW, KILL, by_name, numbers
 from executor.sim.kernel.process import OpenFile, Pipe, Process, UnmodelledError, WaitError, released
-from executor.sim.puppeteer import GRACE_S, PuppetGoneError, Zygote
+from executor.sim.puppeteer import GRACE_S, Puppet, PuppetGoneError, Zygote
 
 CALL_NS: Final = 20_000
 """Virtual time of a call, of the order a software-emulated guest takes."""
@@ -43,8 +43,19 @@ OWN_BYTES: Final = 3 * 1024 * 1024
 """Memory of its own that a Python process of the image has when it begins."""
 LOOK_S: Final = 0.003
 """A puppet that took longer between two calls may have taken memory."""
+FREE_NS: Final = 100_000_000
+"""Processor time between two calls that takes no virtual time: what any program needs, however slow the host is."""
+LOOK_AGAIN_S: Final = 0.005
 PATIENCE_S: Final = 120.0
 """Real seconds a puppet may compute between two calls before it counts as lost."""
+INERT: Final = frozenset({
+    "stat", "fstat", "access", "statvfs", "fstatvfs", "readlink", "listdir", "getcwd", "lseek", "getxattr",
+    "unlink", "mkdir", "rmdir", "rename", "symlink", "link", "chmod", "fchmod", "utime", "truncate", "umask",
+    "uname", "cpus", "getpid", "getppid", "getpgid", "getpgrp", "getsid", "getuid", "geteuid", "getgid", "getegid",
+    "getgroups", "clock", "times", "getrusage", "getrlimit", "getrandom", "sigaction", "sched_getscheduler",
+    "getpriority",
+})  # fmt: skip
+"""Calls after which nobody who waits finds anything changed but the time."""
 _IGNORED_BY_DEFAULT: Final = frozenset({int(signal.SIGCHLD), int(signal.SIGURG), int(signal.SIGWINCH), 18})
 
 
@@ -126,7 +137,7 @@ class Kernel:
         message = self._listen(process)
         if message is not None:
             self._handle(process, message)
-        self.clock.spend(CALL_NS)
+            self.clock.spend(CALL_NS)
 
     def _listen(self, process: Process) -> Any:
         """The process's next call; None when it is gone, or has to be before it made one."""
@@ -135,18 +146,10 @@ class Kernel:
             return None
         begun = time.perf_counter()
         try:
-            if not puppet.waiting(GRACE_S):
-                started, waited = puppet.cpu_ns(), 0.0
-                while not puppet.waiting(0.005):
-                    waited += 0.005
-                    self._charge(process, puppet.cpu_ns() - started)
-                    started = puppet.cpu_ns()
-                    if not process.alive:
-                        return None
-                    if self.over_time or waited > PATIENCE_S:
-                        self._ready.appendleft((process, None))  # goes on computing; whoever runs the machine looks
-                        return None
+            if (process.computing_ns is not None or not puppet.waiting(GRACE_S)) and not self._compute(process, puppet):
+                return None
             message = puppet.receive()
+            process.computing_ns = None
             if time.perf_counter() - begun > LOOK_S:
                 self._measure(process)
         except PuppetGoneError:
@@ -154,19 +157,41 @@ class Kernel:
             return None
         return message if process.alive else None
 
+    def _compute(self, process: Process, puppet: Puppet) -> bool:
+        """Let it compute until it makes a call; False when something is due before, or it was ended for its memory.
+
+        Only its processor's time counts, and that from `FREE_NS` on: what a busy host takes longer for is no event of
+        the machine's. The clock stops where something is due, so samples and deadlines come when they should.
+        """
+        if process.computing_ns is None:
+            process.computing_ns = puppet.cpu_ns()
+        waited = 0.0
+        while not puppet.waiting(LOOK_AGAIN_S):
+            waited += LOOK_AGAIN_S
+            used = puppet.cpu_ns() - process.computing_ns - FREE_NS
+            if used > 0:
+                process.computing_ns += used
+                self._charge(process, used)
+            self._measure(process)
+            if not process.alive:
+                return False
+            if self.over_time or waited > PATIENCE_S:
+                self._ready.appendleft((process, None))  # goes on computing; whoever runs the machine looks
+                return False
+        return True
+
     over_time = False
     """Whether something outside is due: set by the machine's clockwork while a puppet only computes."""
     due_ns = 1 << 62
     """When something outside is due."""
 
     def _charge(self, process: Process, real_ns: int) -> None:
-        """Processor time that was used without a call; memory is looked at on the same occasion."""
-        took = max(real_ns, 1_000_000) * SLOWDOWN
+        """Processor time that was used without a call."""
+        took = max(0, min(real_ns * SLOWDOWN, self.due_ns - self.clock.monotonic_ns()))
         process.cpu_ns += took
         self.cpu_ns += took
         self.clock.spend(took)
         self.over_time = self.clock.monotonic_ns() >= self.due_ns
-        self._measure(process)
 
     def _measure(self, process: Process) -> None:
         """Look at the memory a puppet holds."""
@@ -208,7 +233,13 @@ class Kernel:
             self.give_up(process, str(what))
         except EndedError:
             pass
-        self._wake()
+        if message[0] not in INERT or self._late():
+            self._wake()
+
+    def _late(self) -> bool:
+        """Whether somebody who waits until a moment has waited long enough."""
+        now = self.clock.monotonic_ns()
+        return any(until is not None and until <= now for _, until in self._blocked.values())
 
     def _wake(self) -> None:
         """Make the calls that waited again: something may have changed."""

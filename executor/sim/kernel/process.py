@@ -193,6 +193,8 @@ class Process:
     queued: list[int] = field(default_factory=list)
     """Masked signals that have come."""
     stopped: bool = False
+    computing_ns: int | None = None
+    """The processor time its puppet had used, and been charged for, when it began to compute; None between calls."""
     moved: bool = False
     """Whether it left the control group it was started in, or its parent did."""
     policy: int = 0

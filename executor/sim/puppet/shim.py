@@ -16,6 +16,8 @@ import sys
 import time as real_time
 import types
 
+import wire
+
 import mmap as real_mmap
 
 PRELOADED = (
@@ -49,39 +51,27 @@ class Unmodelled(BaseException):
 
 
 class Channel:
-    """The puppet's one line to the model."""
+    """The puppet's one line to the model. One message is under way at a time, so a read never takes more than one."""
 
     fd = -1
 
     def send(self, value):
-        raw = json.dumps(value, default=_plain, separators=(",", ":")).encode()
-        data = struct.pack("<I", len(raw)) + raw
+        data = memoryview(wire.packed(value))
         while data:
             data = data[real.write(self.fd, data) :]
 
-    def take(self, count):
-        parts = b""
-        while len(parts) < count:
-            piece = real.read(self.fd, min(count - len(parts), 1 << 20))
-            if not piece:
-                real._exit(0)
-            parts += piece
-        return parts
-
     def receive(self):
-        return json.loads(self.take(struct.unpack("<I", self.take(4))[0]), object_hook=_bytes)
-
-
-def _plain(value):
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return {"$b": bytes(value).decode("latin-1")}
-    if isinstance(value, types.SimpleNamespace):
-        return vars(value)
-    raise TypeError(str(type(value)))
-
-
-def _bytes(raw):
-    return raw["$b"].encode("latin-1") if "$b" in raw else raw
+        size = wire.HEAD.size
+        parts = real.read(self.fd, 1 << 16)
+        while parts and (len(parts) < size or len(parts) < size + sum(wire.HEAD.unpack_from(parts))):
+            piece = real.read(self.fd, 1 << 20)
+            if not piece:
+                parts = b""
+                break
+            parts += piece
+        if not parts:
+            real._exit(0)
+        return wire.unpacked(wire.HEAD.unpack_from(parts)[0], parts[size:])
 
 
 line = Channel()
@@ -181,7 +171,7 @@ def load(raw_socket):
         "pwd": model_modules.pwd_module(),
         "grp": model_modules.grp_module(),
     }
-    own = {"shim", "model_posix", "model_modules", "model_ctypes", "zygote", "__main__"}
+    own = {"shim", "wire", "model_posix", "model_modules", "model_ctypes", "zygote", "__main__"}
     for name in list(sys.modules):
         if name not in KEPT and name not in own and not name.startswith(("_frozen", "encodings")):
             del sys.modules[name]
@@ -341,7 +331,7 @@ def become(fd, raw):
 
 
 def _become(raw):
-    order = json.loads(raw, object_hook=_bytes)
+    order = json.loads(raw)
     posix = stash["posix"]
     sys.path[:] = [LIBRARY]
     posix.environ.clear()  # the very mapping that os.environ is a view of

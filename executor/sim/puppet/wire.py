@@ -1,0 +1,54 @@
+"""Messages between a puppet and the model, the same file on both sides: a head, JSON, and the bytes that it refers to.
+
+Bytes travel as they are, behind the JSON, which holds `{"$b": LENGTH}` in their places, in order: a task that writes
+megabytes would spend its time on escapes otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import types
+from typing import Any
+
+HEAD = struct.Struct("<II")
+"""Bytes of JSON, and bytes behind it."""
+MARK = "$b"
+_MARKED = b'"$b"'
+
+
+def packed(value: Any) -> bytes:
+    """One message."""
+    behind: list[bytes] = []
+
+    def aside(one: Any) -> Any:
+        if isinstance(one, types.SimpleNamespace):
+            return vars(one)
+        data = bytes(memoryview(one))
+        behind.append(data)
+        return {MARK: len(data)}
+
+    text = json.dumps(value, default=aside, separators=(",", ":")).encode()
+    if not behind:
+        return HEAD.pack(len(text), 0) + text
+    rest = b"".join(behind)
+    return HEAD.pack(len(text), len(rest)) + text + rest
+
+
+def unpacked(size: int, raw: bytes) -> Any:
+    """The value of a message's body, whose JSON has `size` bytes; raises `ValueError` for one that is not well made."""
+    if len(raw) == size and _MARKED not in raw:  # empty bytes take no room
+        return json.loads(raw)
+    at = size
+
+    def put_back(found: dict[str, Any]) -> Any:
+        nonlocal at
+        if MARK not in found:
+            return found
+        length = found[MARK]
+        if type(length) is not int or not 0 <= length <= len(raw) - at:
+            raise ValueError("a message that refers to bytes it does not have")
+        at += length
+        return raw[at - length : at]
+
+    return json.loads(raw[:size], object_hook=put_back)

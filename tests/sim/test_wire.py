@@ -1,0 +1,42 @@
+"""Messages between puppets and the model: what goes in comes out, and what is no message is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from executor.sim.puppet.wire import HEAD, packed, unpacked
+
+PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=20) | st.binary(max_size=40)
+VALUES = st.recursive(
+    PLAIN, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc"), inner), max_leaves=12
+)
+
+
+@given(VALUES)
+def test_a_message_comes_out_as_it_went_in(value: object) -> None:
+    """Bytes too, empty ones too, wherever they stand."""
+    raw = packed(value)
+    size, behind = HEAD.unpack_from(raw)
+    assert len(raw) == HEAD.size + size + behind
+    assert unpacked(size, raw[HEAD.size :]) == value
+
+
+@pytest.mark.parametrize("length", [-1, 4, 1 << 70, True, None, "3", 1.0])
+def test_a_message_that_refers_to_bytes_it_does_not_have_is_none(length: object) -> None:
+    """A puppet's lengths are checked against what came."""
+    text = json.dumps(["write", 1, {"$b": length}]).encode()
+    with pytest.raises(ValueError, match="bytes it does not have"):
+        unpacked(len(text), text + b"abc")
+
+
+@given(st.binary(max_size=60))
+def test_noise_is_refused_as_a_value_error_or_is_json(raw: bytes) -> None:
+    """Whatever comes, nothing but a value or `ValueError`."""
+    try:
+        unpacked(len(raw), raw)
+    except ValueError:
+        return
