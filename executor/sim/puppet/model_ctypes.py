@@ -5,6 +5,7 @@ import ctypes
 import errno
 import types
 
+import shim
 from shim import Unmodelled, call, line
 
 PASSED = {
@@ -69,8 +70,6 @@ def syscall(number, *arguments):
 
 def fork_by_number():
     """clone or fork by number: the model has said that it may."""
-    import shim
-
     return shim.fork()
 
 

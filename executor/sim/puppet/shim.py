@@ -208,6 +208,9 @@ def load(raw_socket):
             continue
         if name in stash and name not in KEPT and name not in {"io", "os", "posix", "stat", "posixpath", "os.path", "_io"}:
             del sys.modules[name]
+    for name in list(sys.modules):
+        if name.partition(".")[0] in {*own, "applets", "shell"} - {"__main__"}:
+            del sys.modules[name]  # a guest's program may have modules of these names
     sys.meta_path[:] = [Library, Guest]
     import builtins
 
