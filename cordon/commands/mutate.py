@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -64,9 +65,9 @@ def run(args: argparse.Namespace) -> int:
         spoken = time.monotonic()
         survivors = 0
 
-        def tell(number: int, total: int, verdict: Verdict) -> None:
+        def tell(number: int, total: int, verdicts: Sequence[Verdict]) -> None:
             nonlocal spoken, survivors
-            survivors += verdict.status == "survived"
+            survivors += sum(verdict.status == "survived" for verdict in verdicts)
             if time.monotonic() - spoken >= SAY_EVERY_S:
                 spoken = time.monotonic()
                 step(f"{number} of {total} tried, {survivors} survived")

@@ -6,9 +6,10 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
@@ -22,6 +23,8 @@ from harness.mutate.tree import OPERATORS, Tree, all_mutants, data_path, read_tr
 from harness.policydir import OpaTool
 
 SCHEMA: Final = "cordon.mutate/1"
+TOGETHER: Final = 16
+"""Mutants of a data file looked at in one process: enough that its start hardly counts, few enough to see progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,8 @@ class Campaign:
         return {operator: dict(sorted(table[operator].items())) for operator in sorted(table)}
 
 
-Progress = Callable[[int, int, Verdict], None]
+Progress = Callable[[int, int, Sequence[Verdict]], None]
+"""Mutants tried so far, of how many, and the verdicts that came in just now."""
 
 
 def default_jobs() -> int:
@@ -112,15 +116,22 @@ def default_jobs() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def run_campaign(root: Path, opa: OpaTool, choice: Choice, *, jobs: int, progress: Progress | None = None) -> Campaign:
-    """Try the chosen mutants of the policies in `root`; raises `RedTestsError` when the tests fail without any."""
+def run_campaign(
+    root: Path, opa: OpaTool, choice: Choice, *, jobs: int, progress: Progress | None = None, quickly: bool = True
+) -> Campaign:
+    """Try the chosen mutants of the policies in `root`; raises `RedTestsError` when the tests fail without any.
+
+    Without `quickly` only `opa test` is asked: the same survivors, several times slower.
+    """
     begin = time.monotonic()
     allowlist = read_allowlist(root / FILE_NAME)
     tree = read_tree(root, opa, jobs=jobs)
     everything, unplaced = all_mutants(tree, frozenset(allowlist.skipped))
     chosen = choose(tree, everything, choice)
     with tempfile.TemporaryDirectory(prefix="cordon-mutate-") as scratch:
-        verdicts = _try_all(tree, opa, Path(scratch), chosen, jobs, progress)
+        crew = _Crew(Workshop(tree, opa, Path(scratch) / "0", quickly=quickly), jobs)
+        expected = frozenset(mutant.id for mutant in chosen if allowlist.entry_for(mutant.id) is not None)
+        verdicts = crew.try_all(chosen, expected, progress)
     survived = [verdict.mutant.id for verdict in verdicts if verdict.status == "survived"]
     old = allowlist.stale(
         existing=[mutant.id for mutant in everything],
@@ -131,35 +142,47 @@ def run_campaign(root: Path, opa: OpaTool, choice: Choice, *, jobs: int, progres
     return Campaign(tuple(verdicts), allowlist, tuple(old), tuple(unplaced), len(everything), time.monotonic() - begin)
 
 
-def _try_all(
-    tree: Tree, opa: OpaTool, scratch: Path, chosen: Sequence[Mutant], jobs: int, progress: Progress | None
-) -> list[Verdict]:
-    """Verdicts in the order of `chosen`. The workers are threads: each only waits for the `opa` it has started."""
-    free: SimpleQueue[Workshop] = SimpleQueue()
-    first = Workshop(tree, opa, scratch / "0")
-    require_green(first)
-    free.put(first)
-    for number in range(1, jobs):
-        free.put(Workshop(tree, opa, scratch / str(number), first.strict))
+class _Crew:
+    """The workers, each with a workshop; threads, for each only waits for the `opa` it has started."""
 
-    def judge(mutant: Mutant) -> Verdict:
-        workshop = free.get()
+    def __init__(self, first: Workshop, jobs: int) -> None:
+        """Raises `RedTestsError` when the tests fail before anything is mutated."""
+        require_green(first)
+        self._jobs: Final = jobs
+        self._free: Final[SimpleQueue[Workshop]] = SimpleQueue()
+        self._free.put(first)
+        for number in range(1, jobs):
+            folder = first.scratch.with_name(str(number))
+            self._free.put(replace(first, scratch=folder, _dirs={}, _stages={}))
+
+    def try_all(self, chosen: Sequence[Mutant], expected: frozenset[str], progress: Progress | None) -> list[Verdict]:
+        """Verdicts in the order of `chosen`."""
+        verdicts: list[Verdict] = []
+        with ThreadPoolExecutor(self._jobs) as pool:
+            try:
+                for several in pool.map(lambda group: self._judge(group, expected), groups(chosen)):
+                    verdicts += several
+                    if progress is not None:
+                        progress(len(verdicts), len(chosen), several)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return verdicts
+
+    def _judge(self, group: Sequence[Mutant], expected: frozenset[str]) -> list[Verdict]:
+        workshop = self._free.get()
         try:
-            return workshop.judge(mutant)
+            return workshop.judge(group, expected)
         finally:
-            free.put(workshop)
+            self._free.put(workshop)
 
-    verdicts = []
-    with ThreadPoolExecutor(jobs) as pool:
-        try:
-            for number, verdict in enumerate(pool.map(judge, chosen), 1):
-                verdicts.append(verdict)
-                if progress is not None:
-                    progress(number, len(chosen), verdict)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return verdicts
+
+def groups(chosen: Sequence[Mutant]) -> Iterator[list[Mutant]]:
+    """Mutants that are tried together: rules alone, each in a process of its own; some of one data file at a time."""
+    for path, same in groupby(chosen, key=lambda mutant: mutant.source.path):
+        size = 1 if path.endswith(".rego") else TOGETHER
+        while group := list(islice(same, size)):
+            yield group
 
 
 def choose(tree: Tree, everything: Sequence[Mutant], choice: Choice) -> list[Mutant]:

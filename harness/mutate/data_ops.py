@@ -118,19 +118,19 @@ DATA_OPERATOR_NAMES: Final = (
 
 def _reads_as(text: str, wanted: Any) -> bool:
     try:
-        return _same(read(text), wanted)
+        return same_value(read(text), wanted)
     except yaml.YAMLError:
         return False
 
 
-def _same(one: Any, other: Any) -> bool:
+def same_value(one: Any, other: Any) -> bool:
     """Equality that does not take `true` for 1 nor 1.0 for 1."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(same_value(one[key], other[key]) for key in one)
     if isinstance(one, list):
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(map(same_value, one, other))
     return bool(one == other)
 
 

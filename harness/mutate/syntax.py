@@ -8,6 +8,7 @@ marked `unplaced` and never edited.
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -69,6 +70,8 @@ class Module:
     """Paths below `data` that the file refers to, as far as they are constant."""
     names: frozenset[str]
     """First parts of the names of its rules."""
+    weights: Weights
+    """Of tests; empty for what is none."""
 
     @property
     def is_test(self) -> bool:
@@ -78,6 +81,18 @@ class Module:
     def rules(self) -> list[Node]:
         """The file's rules in order."""
         return [node for node in self.nodes if node.kind == "rule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What the rules of a file are made of, to tell a test that looks at one case from one that looks at hundreds."""
+
+    sizes: dict[str, int]
+    """By name, how much of the tree is written for it."""
+    asks: dict[str, frozenset[str]]
+    """By name, the first names of what it refers to."""
+    odd: frozenset[str]
+    """Names that stand for more than a plain value: functions, sets, objects by key."""
 
 
 def rule_name(node: Node) -> str:
@@ -99,7 +114,23 @@ def read_module(source: Source, tree: Json) -> Module:
         builder.add("rule", rule, None, "rules")
     package = tuple(str(part["value"]) for part in tree["package"]["path"][1:])
     names = frozenset(_head_name(rule["head"]).partition(".")[0] for rule in tree.get("rules", []))
-    return Module(source, package, builder.nodes, _uses(tree), names)
+    weights = _weights(tree.get("rules", []) if source.path.endswith("_test.rego") else [])
+    return Module(source, package, builder.nodes, _uses(tree), names, weights)
+
+
+def _weights(rules: list[Json]) -> Weights:
+    sizes: dict[str, int] = {}
+    asks: dict[str, frozenset[str]] = {}
+    odd = set()
+    for rule in rules:
+        head = rule["head"]
+        name = _head_name(head).partition(".")[0]
+        sizes[name] = sizes.get(name, 0) + len(json.dumps(rule))
+        used = frozenset(str(ref[0].get("value")) for ref in _refs(rule))
+        asks[name] = asks.get(name, frozenset()) | used
+        if "args" in head or "key" in head or len(head.get("ref") or [None]) > 1:
+            odd.add(name)
+    return Weights(sizes, asks, frozenset(odd))
 
 
 class _Builder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -12,7 +12,7 @@ from executor.errors import InvalidInputError
 from harness.mutate.change import Change, Mutant, mutants
 from harness.mutate.data_ops import DATA_OPERATOR_NAMES, data_changes
 from harness.mutate.rule_ops import RULE_OPERATORS, RuleView, helper_of
-from harness.mutate.syntax import Module, read_module
+from harness.mutate.syntax import Module, Weights, read_module
 from harness.mutate.term_ops import TERM_OPERATORS
 from harness.mutate.text import Source
 from harness.policydir import OpaTool
@@ -52,6 +52,20 @@ class Tree:
         """Every test file that can notice a change of `path`: those that need it."""
         return [m.source.path for m in self.modules if m.is_test and path in self.needed([m.source.path])]
 
+    def ordered_tests(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """The tests of the files `paths` that are plain rules, by dotted name, those with the fewest cases first.
+
+        A test asks the more the more is written for it and for what it refers to in its own package.
+        """
+        found = []
+        for path in sorted(paths):
+            module = self._by_path[path]
+            package = [other.weights for other in self.modules if other.is_test and other.package == module.package]
+            odd = frozenset[str]().union(*(weights.odd for weights in package))
+            plain = (name for name in module.names - odd if name.startswith("test_"))
+            found += [(_weight(name, package), f"{'.'.join(module.package)}.{name}") for name in plain]
+        return tuple(dict.fromkeys(name for _, name in sorted(found)))
+
     def needed(self, paths: Iterable[str]) -> frozenset[str]:
         """`paths` and every file whose rules or data those refer to, directly or through others.
 
@@ -80,6 +94,17 @@ class Tree:
                 result.append(other.source.path)
         result += [s.path for s in self.data if any(_related(used, data_path(s.path)) for used in module.uses)]
         return result
+
+
+def _weight(name: str, package: Sequence[Weights]) -> int:
+    todo, seen, total = [name], {name}, 0
+    while todo:
+        one = todo.pop()
+        for weights in package:
+            total += weights.sizes.get(one, 0)
+            todo += weights.asks.get(one, frozenset()) - seen
+            seen |= weights.asks.get(one, frozenset())
+    return total
 
 
 def _reaches(used: DataPath, module: Module) -> bool:

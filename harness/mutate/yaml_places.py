@@ -40,7 +40,7 @@ class _Part:
 
 def read(text: str) -> Any:
     """The data of `text`."""
-    return yaml.safe_load(text)
+    return yaml.load(text, Loader=yaml.CSafeLoader)  # ten times as fast as its Python twin
 
 
 def entries(text: str) -> Iterator[Entry]:
