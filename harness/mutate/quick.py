@@ -1,8 +1,8 @@
 """The quick look at a mutant: one question to OPA, which stops at the first test that fails.
 
 `opa test` runs every test to its end and cannot take two mutants at once. Here the tests of a directory are asked by
-one rule more, cheapest first, through `opa eval`; mutants of one data file share a process, each as a value in place of the
-file's (`with data.a.b as ...`), so that what is compiled is compiled once.
+one rule more, cheapest first, through `opa eval`. Mutants of one data file share a process, each as a value in place of
+the file's (`with data.a.b as ...`), so that what is compiled is compiled once.
 
 A quick look kills or it says nothing: that all tests passed, that something went wrong, and that a mutant does not
 compile is for `opa test` to say. It asks only tests that are plain rules, which pass where they are neither undefined

@@ -22,6 +22,8 @@ from executor.policy.decision import MalformedDecisionError, parse_decision
 from executor.policy.schema import InputSchema
 from harness.policydir import OpaTool
 from harness.replay.brief import denials_stand_alone
+from harness.replay.memo import Memo
+from harness.replay.reads import reads_module
 
 BATCH_DEADLINE_S: Final = 120.0
 """For one batch; measured: 500 rows in under a second."""
@@ -29,6 +31,7 @@ ROW_DEADLINE_S: Final = 10.0
 """For one row asked alone, because its batch failed."""
 RULE: Final = Path(__file__).with_name("bulk.rego")
 PACKAGE: Final = "cordon/replay_bulk"
+READS: Final = "cordon/replay_reads"
 
 KEYS: Final = frozenset({"allow", "reasons", "grants", "obligations", "risk", "policy_digest"})
 """Of a decision, DESIGN 5.1; one with others, or without one of them, is none."""
@@ -64,19 +67,26 @@ def is_brief(answer: Answer) -> bool:
 class BulkDecider:
     """One OPA with the policies of one directory. One thread at a time."""
 
-    def __init__(self, policies: Path, *, clock: Clock | None = None) -> None:
-        """Start it; raises `PolicyUnavailableError` when OPA does not take the policies."""
+    def __init__(self, policies: Path, *, clock: Clock | None = None, remember: bool = True) -> None:
+        """Start it; raises `PolicyUnavailableError` when OPA does not take the policies.
+
+        Without `remember` every input is asked, also where an equal one was answered.
+        """
         bundle = load_bundle(policies)
         self.digest: Final = bundle.digest
         self._schema = InputSchema(bundle.input_schema)
         with tempfile.TemporaryDirectory(prefix="cordon-replay-") as scratch:
             root = Path(scratch)
-            for path, content in {**bundle.files, f"{PACKAGE}/bulk.rego": RULE.read_bytes()}.items():
-                (root / path).parent.mkdir(parents=True, exist_ok=True)
-                (root / path).write_bytes(content)
-            self._server = OpaServer(find_opa(), load_bundle(root), clock=clock or SystemClock())
+            _write(root, bundle.files)
             # Asked of the copy: the directory itself may be an archive.
-            self.brief: Final = denials_stand_alone(root, OpaTool(find_opa()))
+            opa = OpaTool(find_opa())
+            self.brief: Final = denials_stand_alone(root, opa)
+            reads = reads_module(root, opa) if remember else None
+            self.memo: Final = None if reads is None else Memo()
+            _write(root, {f"{PACKAGE}/bulk.rego": RULE.read_bytes()})
+            if reads is not None:
+                _write(root, {f"{READS}/reads.rego": reads.encode()})
+            self._server = OpaServer(find_opa(), load_bundle(root), clock=clock or SystemClock())
         self._server.start()
         self._client = UnixOpaClient(self._server.socket, timeout_s=BATCH_DEADLINE_S)
         self._single = UnixOpaClient(self._server.socket, timeout_s=ROW_DEADLINE_S)
@@ -88,7 +98,7 @@ class BulkDecider:
         """
         rule = "brief_answers" if brief and self.brief else "answers"
         fits = [self._fits(document) for document in inputs]
-        asked = iter(self._ask([document for document, good in zip(inputs, fits, strict=True) if good], rule))
+        asked = iter(self._recall_or_ask([one for one, good in zip(inputs, fits, strict=True) if good], rule))
         return [next(asked) if good else malformed("input_invalid") for good in fits]
 
     def close(self) -> None:
@@ -109,6 +119,43 @@ class BulkDecider:
         except InvalidInputError:
             return False
         return True
+
+    def _recall_or_ask(self, inputs: Sequence[Mapping[str, Any]], rule: str) -> list[Answer]:
+        """Answers to inputs that fit, from memory where an input was asked that had to be answered alike."""
+        memo = self.memo
+        if memo is None:
+            return self._ask(inputs, rule)
+        brief = rule != "answers"
+        keys = [memo.key(document) for document in inputs]
+        again = [number for number, key in enumerate(keys) if memo.again(key)]
+        reads = dict(zip(again, self._reads([inputs[number] for number in again]), strict=True))
+        answers: dict[int, Answer] = {}
+        first: dict[tuple[bytes, str], int] = {}
+        """Of inputs in this batch that will be answered alike, the one that is asked."""
+        todo = []
+        for number, key in enumerate(keys):
+            look = reads.get(number)
+            if look and (known := memo.recall(key, look, brief=brief)) is not None:
+                answers[number] = known
+            elif not look or first.setdefault((key, look), number) == number:
+                todo.append(number)
+        for number, answer in zip(todo, self._ask([inputs[number] for number in todo], rule), strict=True):
+            answers[number] = answer
+            if look := reads.get(number):
+                memo.keep(keys[number], look, answer, brief=brief)
+        return [answers[n] if n in answers else dict(answers[first[key, reads[n]]]) for n, key in enumerate(keys)]
+
+    def _reads(self, inputs: Sequence[Mapping[str, Any]]) -> list[str]:
+        """What the rules that look at what varies say of each input, as a digest; empty texts when they fail."""
+        if not inputs:
+            return []
+        try:
+            rows = self._client.query_rule({"rows": list(inputs)}, READS, "answers")["result"]
+        except (requests.RequestException, json.JSONDecodeError, KeyError, TypeError) as error:
+            if not self._server.alive():
+                raise OutsideError(f"OPA ended during the replay: {type(error).__name__}") from error
+            return [""] * len(inputs)
+        return rows if len(rows) == len(inputs) and all(isinstance(row, str) for row in rows) else [""] * len(inputs)
 
     def _ask(self, inputs: Sequence[Mapping[str, Any]], rule: str) -> list[Answer]:
         """Answers of one request; halves of the batch one after the other when it fails as a whole."""
@@ -132,6 +179,12 @@ class BulkDecider:
             return [malformed(cause)]
         middle = len(inputs) // 2
         return [*self._ask(inputs[:middle], rule), *self._ask(inputs[middle:], rule)]
+
+
+def _write(root: Path, files: Mapping[str, bytes]) -> None:
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
 
 
 def _only(row: list[Answer]) -> Answer:
