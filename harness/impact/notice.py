@@ -72,7 +72,7 @@ def notice(
     Raises `OutsideError` where the changed policies do not compile: then nothing else can be said of them.
     """
     tree = read_tree(changed, opa, jobs=jobs)
-    workshop = Workshop(tree, opa, scratch / "pieces")
+    workshop = Workshop(tree, opa, scratch / "pieces", quickly=False)  # every test that notices is named
     tell("tests with the change")
     found = hunks(base, changed)
     if red := _failing(workshop, workshop.everything()):
@@ -94,7 +94,7 @@ def _judged(hunk: Hunk, tree: Tree, workshop: Workshop) -> Notice:
         return Notice(hunk, "TOGETHER", beside=beside)
     source = next(one for one in _sources(tree) if one.path == hunk.path)
     change = Change("take-back", hunk.path, (hunk.back,), "", "the change taken back")
-    verdict = workshop.judge(Mutant(f"{hunk.place}/take-back", source, change, hunk.line, hunk.line))
+    [verdict] = workshop.judge([Mutant(f"{hunk.place}/take-back", source, change, hunk.line, hunk.line)])
     if verdict.status == "invalid":
         return Notice(hunk, "TOGETHER", beside=beside)
     state: State = "UNNOTICED" if verdict.status == "survived" else "NOTICED"
