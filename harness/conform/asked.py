@@ -11,8 +11,8 @@ from executor import canonical
 from executor.api import Request
 from executor.errors import BugError
 
-_NEW_EACH_TIME: Final = frozenset({"intent_id", "observer", "waited_ns"})
-"""Fields that say nothing of what is asked."""
+_NEW_EACH_TIME: Final = "intent_id"
+"""The field that says nothing of what is asked, beside those that are no part of a request's equality."""
 
 
 def digest(request: Request) -> str:
@@ -36,7 +36,7 @@ def _plain(value: Any) -> Any:
         case Mapping():
             found = {str(key): _plain(one) for key, one in value.items()}
         case _ if dataclasses.is_dataclass(value):
-            names = [one.name for one in dataclasses.fields(value) if one.name not in _NEW_EACH_TIME]
+            names = [one.name for one in dataclasses.fields(value) if one.compare and one.name != _NEW_EACH_TIME]
             found = {name: _plain(getattr(value, name)) for name in names}
         case _:
             raise BugError(f"a request holds a {type(value).__name__}, which has no digest")

@@ -82,7 +82,7 @@ def verdict_decision(outcome: Outcome) -> Iterator[str]:
         yield f"the verdict is allow, the decision says allow={allowed!r}"
     if outcome.verdict == "deny" and allowed is True and not _of(outcome, "intent_event.REJECTED"):
         yield "the verdict is deny, the decision allows, and no review rejected it"
-    codes = sorted(reason["code"] for reason in outcome.decision.get("reasons", ()))
+    codes = sorted({reason["code"] for reason in outcome.decision.get("reasons", ())})  # one code may have several
     if outcome.verdict == "deny" and allowed is False and list(outcome.reasons) != codes:
         yield f"the outcome's reasons {list(outcome.reasons)} are not the decision's {codes}"
 

@@ -43,6 +43,7 @@ GOOD: dict[str, Outcome] = {
     "disk full": make.executed(make.result(cause="disk", signal=9)),
     "too much output": make.executed(make.result(cause="output", signal=9)),
     "denied": make.denied("rules.capability_not_granted"),
+    "denied twice for one reason": make.denied("commands.not_allowed", "commands.not_allowed"),
     "lease refused": make.lease_denied("lease.command"),
     "guest refused": make.guest_denied("guest.command"),
     "no machine": make.no_machine(),
