@@ -67,10 +67,10 @@ def is_brief(answer: Answer) -> bool:
 class BulkDecider:
     """One OPA with the policies of one directory. One thread at a time."""
 
-    def __init__(self, policies: Path, *, clock: Clock | None = None, remember: bool = True) -> None:
+    def __init__(self, policies: Path, *, clock: Clock | None = None, memo: Memo | None = None) -> None:
         """Start it; raises `PolicyUnavailableError` when OPA does not take the policies.
 
-        Without `remember` every input is asked, also where an equal one was answered.
+        Without a `memo`, to be shared only by those with the same policies, every input is asked.
         """
         bundle = load_bundle(policies)
         self.digest: Final = bundle.digest
@@ -81,8 +81,8 @@ class BulkDecider:
             # Asked of the copy: the directory itself may be an archive.
             opa = OpaTool(find_opa())
             self.brief: Final = denials_stand_alone(root, opa)
-            reads = reads_module(root, opa) if remember else None
-            self.memo: Final = None if reads is None else Memo()
+            reads = reads_module(root, opa) if memo is not None else None
+            self._memo: Final = memo if reads is not None else None
             _write(root, {f"{PACKAGE}/bulk.rego": RULE.read_bytes()})
             if reads is not None:
                 _write(root, {f"{READS}/reads.rego": reads.encode()})
@@ -122,12 +122,12 @@ class BulkDecider:
 
     def _recall_or_ask(self, inputs: Sequence[Mapping[str, Any]], rule: str) -> list[Answer]:
         """Answers to inputs that fit, from memory where an input was asked that had to be answered alike."""
-        memo = self.memo
+        memo = self._memo
         if memo is None:
             return self._ask(inputs, rule)
         brief = rule != "answers"
         keys = [memo.key(document) for document in inputs]
-        again = [number for number, key in enumerate(keys) if memo.again(key)]
+        again = [number for number, known in enumerate(memo.again(keys)) if known]
         reads = dict(zip(again, self._reads([inputs[number] for number in again]), strict=True))
         answers: dict[int, Answer] = {}
         first: dict[tuple[bytes, str], int] = {}

@@ -16,6 +16,7 @@ from typing import Final
 
 from executor.errors import InvalidInputError
 from harness.replay.bulk import Answer, BulkDecider, check_shape, is_brief
+from harness.replay.memo import Memo
 from harness.replay.records import Intake, Row, read_rows
 from harness.replay.tally import SECTIONS, Tally, compare
 
@@ -41,9 +42,9 @@ class Replay:
 class _Pair:
     """What one worker asks: the policies under test, and the baseline when the recording is not it."""
 
-    def __init__(self, stack: ExitStack, against: Path, baseline: Path | None) -> None:
-        self.against = stack.enter_context(BulkDecider(against))
-        self.baseline = stack.enter_context(BulkDecider(baseline)) if baseline else None
+    def __init__(self, stack: ExitStack, against: Path, baseline: Path | None, memos: tuple[Memo, Memo]) -> None:
+        self.against = stack.enter_context(BulkDecider(against, memo=memos[0]))
+        self.baseline = stack.enter_context(BulkDecider(baseline, memo=memos[1])) if baseline else None
 
 
 def default_jobs() -> int:
@@ -68,7 +69,8 @@ def replay(
     begin = time.monotonic()
     intake, tally = Intake(), Tally()
     with ExitStack() as stack:
-        pairs = [_Pair(stack, against, baseline) for _ in range(jobs)]
+        memos = Memo(), Memo()
+        pairs = [_Pair(stack, against, baseline, memos) for _ in range(jobs)]
         pool = stack.enter_context(ThreadPoolExecutor(jobs))
         for rows, answers in _decided(read_rows(names, intake), pairs, pool, brief=not changes):
             for row, (before, after) in zip(rows, answers, strict=True):

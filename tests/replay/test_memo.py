@@ -64,19 +64,18 @@ def test_a_remembered_answer_is_the_answer(policies: Path, *, brief: bool) -> No
         )
         for one in variants(base)[number:]
     ]
-    with BulkDecider(policies, remember=False) as plain, BulkDecider(policies) as other:
+    memo = Memo()
+    with BulkDecider(policies) as plain, BulkDecider(policies, memo=memo) as other:
         wanted = plain.answers(inputs, brief=brief)
         given = [
             answer
             for begin in range(0, len(inputs), 40)
             for answer in other.answers(inputs[begin : begin + 40], brief=brief)
         ]
-        assert other.memo is not None
-        hits = other.memo.hits
     for answer in (*given, *wanted):
         answer.pop("policy_digest", None)  # of the copy that was asked, and one has a module more
     assert given == wanted
-    assert hits > len(inputs) / 3
+    assert memo.hits > len(inputs) / 3
     assert len({tuple(sorted(r["code"] for r in answer["reasons"])) for answer in wanted}) > 6
 
 
@@ -98,10 +97,10 @@ def test_a_rule_that_looks_at_an_id_is_heard(policies: Path, tmp_path: Path) -> 
         one = document(1)
         one["intent"]["id"] = f"intent-{number}"
         inputs.append(one)
-    with BulkDecider(copied) as decider:
+    memo = Memo()
+    with BulkDecider(copied, memo=memo) as decider:
         answers = [answer for begin in range(0, 60, 12) for answer in decider.answers(inputs[begin : begin + 12])]
-        assert decider.memo is not None
-        assert decider.memo.hits > 20
+    assert memo.hits > 20
     denied = [number for number, answer in enumerate(answers) if not answer["allow"]]
     assert denied == [7, 17, 27, 37, 47, 57]
 
