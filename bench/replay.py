@@ -22,6 +22,7 @@ from bench.figure import spread
 from executor.intent import Intent
 from executor.policy import Budget, DecisionRequest, Facts, History, Review, default_policies_dir
 from harness.replay.bulk import BulkDecider
+from harness.replay.memo import Memo
 from harness.replay.run import BATCH, default_jobs, replay
 
 ROWS: Final = 100_000
@@ -62,7 +63,7 @@ def request(number: int) -> dict[str, Any]:
 def write_log(path: Path, rows: int, policies: Path, kinds: float = KINDS) -> None:
     """`rows` recorded decisions in `path`, a share of `kinds` of them different."""
     several = max(1, round(rows * kinds))
-    with BulkDecider(policies) as decider, path.open("w", encoding="utf-8") as file:
+    with BulkDecider(policies, memo=Memo()) as decider, path.open("w", encoding="utf-8") as file:
         for begin in range(0, rows, BATCH):
             documents = [again(request(number % several), number) for number in range(begin, min(begin + BATCH, rows))]
             for number, answer in enumerate(decider.answers(documents), begin):

@@ -72,5 +72,9 @@ def _status(result: Replay, fail_on: str | None) -> int:
     counts = result.tally.directions
     if fail_on is None:
         return 0
+    if not result.tally.rows:
+        # A gate that saw nothing has not passed: an empty log, a wrong file, a trail without decisions.
+        sys.stderr.write("replay: nothing could be compared: the logs hold no recorded decision that can be replayed\n")
+        return 1
     flipped = counts["newly-allowed"] + (counts["newly-denied"] if fail_on == "any" else 0)
     return 1 if flipped or result.intake.lacking["unreadable"] else 0

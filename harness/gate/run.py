@@ -55,6 +55,10 @@ class Result:
     note: str = ""
 
 
+NEEDS: Final = {"codes": ("test",), "exercise": ("test",)}
+"""Steps that look at what the tests said, so that naming one runs those too."""
+
+
 class Gate:
     """The steps on one directory."""
 
@@ -233,11 +237,12 @@ def _words(done: Finished) -> list[str]:
 
 
 def run(gate: Gate, only: Sequence[str] = ()) -> int:
-    """Run the steps (or those named), print how each ended; 0 when all passed, else 1."""
+    """Run the steps (or those named, with those they need), print how each ended; 0 when all passed, else 1."""
     failed = []
+    wanted = {*only, *(needed for name in only for needed in NEEDS.get(name, ()))}
     began = time.monotonic()
     for name, step in gate.steps().items():
-        if only and name not in only:
+        if wanted and name not in wanted:
             continue
         started = time.monotonic()
         try:

@@ -133,3 +133,10 @@ def test_wrong_use_ends_with_2(tmp_path: Path, policies: Path, capsys: pytest.Ca
     assert main(["--policies", str(tmp_path)]) == 2
     assert main(["--policies", str(policies), "--only=everything"]) == 2
     assert "no such step: everything" in capsys.readouterr().err
+
+
+def test_a_step_named_alone_runs_what_it_looks_at(policies: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--only codes` runs the tests whose results it reads, and nothing else."""
+    assert main(["--policies", str(policies), "--only", "codes"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in said if " ok " in line] == ["test", "codes"]

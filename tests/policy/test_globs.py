@@ -27,6 +27,9 @@ SEGMENTS = [
     "sudoers.d",
     "ssh",
     ".ssh",
+    ".SSH",
+    "Config",
+    "config.worktree",
     ".aws",
     ".git",
     "hooks",
@@ -90,7 +93,7 @@ def test_three_readings_of_the_denylist_agree(tmp_path: Path, opa: Path, policie
     (tmp_path / "module.rego").write_text(
         "package globs\n\nimport rego.v1\n\ntogether := [p | some p in input; data.cordon.rules.paths.denied(p)]\n\n"
         "alone := [p | some p in input; one(p)]\n\n"
-        'one(p) if {\n\tsome g in data.cordon.rules.paths.denylist\n\tglob.match(g, ["/"], p)\n}\n'
+        'one(p) if {\n\tsome g in data.cordon.rules.paths.denylist\n\tglob.match(g, ["/"], lower(p))\n}\n'
     )
     (tmp_path / "input.json").write_text(json.dumps(tried))
     command: list[str | Path] = [
@@ -108,7 +111,7 @@ def test_three_readings_of_the_denylist_agree(tmp_path: Path, opa: Path, policie
     said = subprocess.run([*command, "data.globs"], cwd=tmp_path, capture_output=True, check=True, timeout=120)
     found = json.loads(said.stdout)["result"][0]["expressions"][0]["value"]
     expressions = [as_regex(entry) for entry in denylist]
-    expected = [path for path in tried if any(expression.fullmatch(path) for expression in expressions)]
+    expected = [path for path in tried if any(expression.fullmatch(path.lower()) for expression in expressions)]
     assert 100 < len(expected) < len(tried) - 100
     assert found == {"together": expected, "alone": expected}
 

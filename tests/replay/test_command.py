@@ -17,7 +17,7 @@ from harness.replay.records import Intake, Row
 from harness.replay.report import MAX_MARKDOWN, as_json, markdown, text
 from harness.replay.run import Replay
 from harness.replay.tally import MAX_GROUPS, Tally
-from tests.replay.conftest import document, write_log
+from tests.replay.conftest import document, event, write_log
 from tests.replay.test_replay import grant_gpu, take_python
 
 Json = dict[str, Any]
@@ -49,6 +49,19 @@ def test_exit_status(edit: Callable[[Any], None], fail_on: str | None, status: i
     """--fail-on decides which flips are a failure; without it none is."""
     words = ["--fail-on", fail_on] if fail_on else []
     assert main(["replay", log, "--against", str(changed(edit)), *words]) == status
+
+
+def test_nothing_compared_is_no_pass(
+    tmp_path: Path, policies: Path, recorded: Decided, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --fail-on a log without a decision fails and says so; an empty file and one of other events alike."""
+    log = tmp_path / "log.jsonl"
+    told = event({"input": document(1), "decision": recorded([document(1)])[0]}, kind="lease_event.ISSUED")
+    for content in ("", "\n", told):
+        log.write_text(content, "utf-8")
+        assert main(["replay", str(log), "--against", str(policies), "--fail-on", "newly-allowed"]) == 1
+        assert "nothing could be compared" in capsys.readouterr().err
+        assert main(["replay", str(log), "--against", str(policies)]) == 0
 
 
 def test_unreadable_lines_fail(log: str, policies: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,9 @@
 #   Paths that name one file: files put in, patched and handed back, working directories. Globs: `*` matches within one
 #   segment, `**` across segments; the denylist wins over the allowlist. Only plain spellings are accepted, so that a
 #   path means the same here, on the host and in the guest: absolute, of ASCII letters, digits and
-#   `_ @ % + = : , ~ # . -`, without `//`, `.` or `..` segments, or a slash at the end.
+#   `_ @ % + = : , ~ # . -`, without `//`, `.` or `..` segments, or a slash at the end, and without `%` before two hex
+#   digits, which some program would take for `.` or `/`. The denylist holds in any case of letters: the guest tells
+#   `.SSH` from `.ssh`, but a patch or a result may go on to a file system that does not.
 package cordon.rules.paths
 
 import data.cordon.reason
@@ -25,7 +27,7 @@ named := array.flatten([
 # title: The path is not spelled plainly
 # custom:
 #   short_name: not_plain
-#   remedy: Write it absolute, in ASCII letters, digits and _ @ % + = . ~ # or hyphen, without //, . or .. segments.
+#   remedy: Write it absolute, in ASCII letters, digits and _ @ % + = . ~ # or hyphen, without //, . or .. segments or %2e.
 deny contains reason.from(rego.metadata.chain(), [entry.path]) if {
 	some entry in named
 	not plain(entry.path)
@@ -33,7 +35,10 @@ deny contains reason.from(rego.metadata.chain(), [entry.path]) if {
 
 # METADATA
 # description: True for an absolute path in the one spelling that is accepted.
-plain(path) if regex.match(data.cordon.rules.paths.plain_pattern, path)
+plain(path) if {
+	regex.match(data.cordon.rules.paths.plain_pattern, path)
+	not regex.match(data.cordon.rules.paths.encoded_pattern, path)
+}
 
 # METADATA
 # title: The path lies outside what may be used so
@@ -67,8 +72,10 @@ deny contains reason.from(rego.metadata.chain(), [entry.path]) if {
 }
 
 # METADATA
-# description: True for a path, or a glob taken as a path, that the denylist covers.
-denied(path) if glob.match(denied_glob, ["/"], path)
+# description: |
+#   True for a path, or a glob taken as a path, that the denylist covers, in any case of letters: its entries are
+#   written in small letters.
+denied(path) if glob.match(denied_glob, ["/"], lower(path))
 
 # METADATA
 # description: |

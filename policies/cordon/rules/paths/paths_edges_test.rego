@@ -43,3 +43,25 @@ test_a_missing_path_is_shown_empty if {
 	nowhere := json.patch(testing.hello, [{"op": "remove", "path": "/intent/commands/0/cwd"}])
 	`The path is not spelled plainly: ""` in {reason.msg | some reason in paths.deny} with input as nowhere
 }
+
+test_no_entry_has_a_large_letter if {
+	every entry in paths.denylist {
+		lower(entry) == entry
+	}
+}
+
+test_denied_in_any_case_of_letters if {
+	every path in {"/workspace/.SSH/config", "/workspace/A.PEM", "/workspace/.Git/Hooks/x", "/workspace/.GIT/CONFIG.WORKTREE"} {
+		paths.denied(path)
+	}
+}
+
+# Nothing that a decoder would take for another path; a percent sign that encodes nothing is a character.
+test_nothing_is_encoded if {
+	every path in {"/workspace/%2e%2e/a", "/workspace/a%2Fb", "/workspace/a%5c", "/workspace/%00", "/workspace/x%41", "/%9F"} {
+		not paths.plain(path)
+	}
+	every path in {"/workspace/100%", "/workspace/%2", "/workspace/%2g", "/workspace/%g2", "/workspace/%%"} {
+		paths.plain(path)
+	}
+}

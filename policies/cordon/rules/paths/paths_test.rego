@@ -407,6 +407,7 @@ examples := {
 	"**/.gnupg/**": "/workspace/.gnupg/x",
 	"**/.git/hooks/**": "/workspace/.git/hooks/pre-commit",
 	"**/.git/config": "/workspace/.git/config",
+	"**/.git/config.worktree": "/workspace/.git/config.worktree",
 	"**/.netrc": "/workspace/.netrc",
 	"**/*.pem": "/workspace/a.pem",
 	"**/id_rsa*": "/workspace/id_rsa.pub",
