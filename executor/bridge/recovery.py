@@ -19,6 +19,7 @@ from executor.errors import InvalidInputError, OutsideError
 from executor.keys import atomic
 from executor.outcome import EffectClass, Outcome
 from executor.queue.journal import Leftover
+from executor.rollback.pack import FOLDER as PACKS
 from executor.run_record import RunRecord
 from executor.svf import Event, read
 from executor.svf.head import read_head
@@ -43,6 +44,8 @@ _DATA: Final[Mapping[str, Mapping[str, Any]]] = {
     "vm_event.DESTROYED": {"why": CAUSE},
     "task_event.REJECTED": {"reason": CAUSE},
 }
+
+_GONE: Final = "vm_event.DESTROYED"
 
 
 class Ended(Protocol):
@@ -115,21 +118,28 @@ def recover(
     `orphans`: VMs a killed executor left, which are destroyed by now.
     """
     trail = state / "logs" / "svf_audit"
-    trails = _by_intent(read(trail, after=_mark(state, trail)))
+    followed = list(read(trail, after=_mark(state, trail)))
+    trails = _by_intent(followed)
     events = sorted((event for found in trails.values() for event in found), key=lambda event: event.seq)
-    last = {event.vm_id: event.type for event in events if event.type.startswith("vm_event.")}
     open_states = {
         fault.key: fault.state
         for fault in check_trace(events, complete=True)
         if fault.machine == "intent" and not fault.event
     }
     runs = RunRecord(state)
+    for events_of_one in (trails[intent_id] for intent_id in open_states):
+        _sweep(state, {event.lease_id for event in events_of_one if event.lease_id})
     for intent_id, at in open_states.items():
         _close(audit, runs, engine, trails[intent_id], closing(at.split("/", maxsplit=1)[0]))
     # Of those a task had the end is in its trail; the others waited.
-    idle = tuple(name for name in orphans if last.get(name, "vm_event.RECYCLED") == "vm_event.RECYCLED")
+    theirs = {event.vm_id for intent_id in open_states for event in trails[intent_id]}
+    last = _left(followed)
+    idle = tuple(
+        name for name in dict.fromkeys([*orphans, *last]) if name not in theirs and last.get(name, "") != _GONE
+    )
     for name in idle:
-        audit.emit("vm_event.ZOMBIE", "cp20", vm_id=name, engine=engine, data={"why": CAUSE})
+        if last.get(name) != "vm_event.ZOMBIE":
+            audit.emit("vm_event.ZOMBIE", "cp20", vm_id=name, engine=engine, data={"why": CAUSE})
         audit.emit("vm_event.DESTROYED", "cp20", vm_id=name, engine=engine, data={"why": CAUSE})
     waiting = [task for task in leftovers if task.intent_id not in trails]
     for task in waiting:
@@ -193,6 +203,34 @@ def _publish(
     except OutsideError as error:
         # The trail has to be closed even where the report's disk is the one that broke.
         return {"effect": effect, "report": "", "failed": error.code}
+
+
+def _left(followed: Iterable[Event]) -> dict[str, str]:
+    """The last event of each machine of the executors before this one.
+
+    One that was being taken away when its executor was killed is found nowhere any more, and its end is not on record.
+    The machines of this executor, which may be making its first ones by now, come behind its loading of the policy.
+    """
+    before: dict[str, str] = {}
+    now: dict[str, str] = {}
+    started = False
+    for event in followed:
+        if event.type == "policy_event.LOADED" and event.data.get("cause") == "start":
+            before, now, started = before | now, {}, True
+        elif event.type.startswith("vm_event."):
+            now[event.vm_id] = event.type
+    return before if started else now
+
+
+def _sweep(state: Path, leases: Iterable[str]) -> None:
+    """Remove what was being written of these leases and of their rollback packs when the executor was killed."""
+    for lease_id in leases:
+        pack = state / "outgoing" / "staging_runs" / lease_id / PACKS
+        atomic.sweep(pack)
+        atomic.sweep(pack / "blobs")
+    for lease_id in leases:
+        for half in (state / "outgoing" / "leases").glob(f"{lease_id}.{'[0-9a-f]' * 8}"):
+            half.unlink(missing_ok=True)
 
 
 def ended_as(events: Sequence[Mapping[str, Any]]) -> tuple[EffectClass, str, str]:

@@ -149,6 +149,32 @@ def test_run_that_had_ended_is_reported_as_it_ended(
     assert events[-1].data["effect"] == expected[0]
 
 
+def test_machine_whose_end_was_not_recorded_is_told_and_a_living_one_is_not(tmp_path: Path) -> None:
+    """Killed between a machine's end and its event: its trail ends all the same, and the new ones' goes on."""
+    with log_in(tmp_path) as log:
+        log.emit("policy_event.LOADED", "cp16", policy_digest="p", data={"policy_digest": "p", "cause": "start"})
+        for name in ("vm-idle", "vm-sick", "vm-over", "vm-found"):
+            log.emit("vm_event.READY", "cp20", vm_id=name)
+        log.emit("vm_event.ZOMBIE", "cp20", vm_id="vm-sick")
+        log.emit("vm_event.DESTROYED", "cp20", vm_id="vm-over")
+    with log_in(tmp_path) as log:
+        log.emit("policy_event.LOADED", "cp16", policy_digest="p", data={"policy_digest": "p", "cause": "start"})
+        log.emit("vm_event.READY", "cp20", vm_id="vm-new")
+        done = recover(log, tmp_path, "tcg", (), NoJournal(), orphans=("vm-found", "vm-nameless"))
+        assert recover(log, tmp_path, "tcg", (), NoJournal()).orphans == ()
+    assert sorted(done.orphans) == ["vm-found", "vm-idle", "vm-nameless", "vm-sick"]
+    events = list(read(tmp_path / "logs" / "svf_audit"))
+    told = {name: [event.type.partition(".")[2] for event in events if event.vm_id == name] for name in done.orphans}
+    assert told == {
+        "vm-found": ["READY", "ZOMBIE", "DESTROYED"],
+        "vm-idle": ["READY", "ZOMBIE", "DESTROYED"],
+        "vm-nameless": ["ZOMBIE", "DESTROYED"],
+        "vm-sick": ["READY", "ZOMBIE", "DESTROYED"],
+    }
+    assert [event.type for event in events if event.vm_id == "vm-new"] == ["vm_event.READY"]
+    assert check_trace(events, complete=True) == []
+
+
 def test_waiting_task_is_turned_away_on_record(tmp_path: Path) -> None:
     """A task that only waited: that it came and that it will not run, as the named trail says."""
     journal = NoJournal()
