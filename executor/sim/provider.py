@@ -7,6 +7,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import cache
 from typing import Any, Final
 
 from executor.api import Engine
@@ -281,12 +282,12 @@ class SimProvider:
             self._alive.pop(machine, None)
 
 
+@cache
 def model_digest() -> str:
-    """SHA-256 over the sources of the model and of the agent's modules it takes its judgement from."""
-    return _digest()
+    """SHA-256 over the sources of the model and of the agent's modules it takes its judgement from, as they are loaded.
 
-
-def _digest() -> str:
+    Read once: a process runs what it has loaded.
+    """
     found = hashlib.sha256()
     here = GUEST.parent / "sim"
     names = [

@@ -106,7 +106,7 @@ def _bound(rule: str, limit: Any, value: Any) -> str:
         "maxLength": f"takes at most {limit} characters",
         "minimum": f"{value} is under {limit}",
         "maximum": f"{value} is over {limit}",
-        "minItems": "must not be an empty list",
+        "minItems": "must not be an empty list" if limit == 1 else f"takes at least {limit} entries",
         "maxItems": f"takes at most {limit} entries",
         "uniqueItems": "holds an entry twice",
         "exclusiveMinimum": f"{value} is not over {limit}",

@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from executor.errors import OutsideError
+from executor.policy import default_policies_dir
+from executor.policy.bundle import load_bundle
 from harness.simulate.load import Knob, Load
+from harness.simulate.policy_table import judged
 from harness.simulate.run import missed, simulate
 
 POINTS: Final = "points.jsonl"
@@ -86,7 +89,8 @@ def run_sweep(
 
     `progress` is told (finished, of how many, which). Raises `OutsideError` when the folder cannot be written.
     """
-    wanted = {_key(load, setting): setting for setting in settings(load)}
+    policies = _policies(load)
+    wanted = {_key(load, setting, policies): setting for setting in settings(load)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         found = {key: figures for key, figures in _kept(folder / POINTS) if key in wanted}
@@ -144,8 +148,16 @@ def _kept(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
 
 
-def _key(load: Load, setting: Setting) -> str:
-    """Digest of all that decides a point. The rest of the sweep and the targets do not."""
+def _policies(load: Load) -> str:
+    """Digest of the policies that judge the load's tasks; empty where nothing is judged."""
+    if not judged(load):
+        return ""
+    folder = load.budget.policies if load.budget and load.budget.policies else default_policies_dir()
+    return load_bundle(folder).digest
+
+
+def _key(load: Load, setting: Setting, policies: str) -> str:
+    """Digest of all that decides a point, the policies' digest included. The rest of the sweep and targets do not."""
     for knob, value in setting:
         load = load.turned(knob, value)
     told = (
@@ -159,7 +171,7 @@ def _key(load: Load, setting: Setting) -> str:
         load.budget,
         load.incidents,
     )
-    digest = hashlib.sha256(repr((load.id, told)).encode())
+    digest = hashlib.sha256(repr((load.id, policies, told)).encode())
     for package, names in _SOURCES:
         for name in names:
             digest.update(resources.files(package).joinpath(name).read_bytes())

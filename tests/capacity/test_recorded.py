@@ -122,6 +122,11 @@ def test_a_trail_that_is_not_there_is_told(tmp_path: Path) -> None:
         read(tmp_path / "nowhere")
 
 
+def test_a_folder_without_a_trail_in_it_shows_nothing(tmp_path: Path) -> None:
+    """A load that wants something of it is told what is missing, and where."""
+    assert read(tmp_path).passages == ()
+
+
 def test_a_recorded_run_is_predicted() -> None:
     """Three tasks of 3 s at once on one worker wait 0, 3 and 6 s; two workers halve that."""
     events = [one for number in range(3) for one in passage(f"i-{number}", 100.0 + 3 * number, waited=3.0 * number)]

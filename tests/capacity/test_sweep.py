@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any, Final
 import pytest
 
 from harness.simulate import sweep as module
-from harness.simulate.load import Load, Target
+from harness.simulate.load import BudgetPlan, Load, Target
 from harness.simulate.output import write_run, write_sweep
 from harness.simulate.run import simulate
 from harness.simulate.sweep import POINTS, run_sweep
@@ -99,8 +100,26 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path: Path, monkeypatch: 
     assert run_sweep(replace(load(), seed=9), tmp_path, jobs=1).reused == 0
 
 
-def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(tmp_path: Path) -> None:
-    """SIGINT in the middle of a sweep on two processes: status 130, whole lines in the file, then the rest."""
+def test_other_policies_make_other_points(tmp_path: Path) -> None:
+    """A point's figures hold for the policies that judged them: after an edit it is computed again."""
+    policies = tmp_path / "policies"
+    shutil.copytree(ROOT / "policies", policies)
+    judged = replace(load(), tasks=50, budget=BudgetPlan(1000, 1000, policies=policies))
+    assert run_sweep(judged, tmp_path / "out", jobs=1).reused == 0
+    assert run_sweep(judged, tmp_path / "out", jobs=1).reused == 6
+    source = policies / "cordon" / "decision.rego"
+    source.write_text(source.read_text(encoding="utf-8") + "\n# another\n", encoding="utf-8")
+    assert run_sweep(judged, tmp_path / "out", jobs=1).reused == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
+def test_a_sweep_that_is_stopped_keeps_what_is_finished_and_leaves_no_process(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """In the middle of a sweep on two processes: status 130 for Ctrl-C, whole lines in the file, then the rest.
+
+    SIGKILL goes to the command alone: nobody tells its helpers.
+    """
     (tmp_path / "long.yaml").write_text(FILE)
     command = ["env", "--default-signal=INT"]  # whoever started the tests may ignore it
     command += [sys.executable, "-m", "cordon", "simulate", "sweep", "long.yaml", "--workers", "2..9", "--jobs", "2"]
@@ -120,10 +139,14 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(tmp_path: Path) -> 
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)  # a poll of a file another process writes, not a wait for time to pass
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "points are kept in out; run it again to go on" in said
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+            _, said = process.communicate(timeout=60)
+            assert process.returncode == 130, said
+            assert "points are kept in out; run it again to go on" in said
+        else:
+            os.kill(process.pid, number)
+            assert process.wait(60) == -number
     while alive(process.pid):
         assert time.monotonic() < deadline
         time.sleep(0.05)  # as above: the helper processes see that their parent has gone
