@@ -239,12 +239,15 @@ def _what_if(args: argparse.Namespace) -> int:
     from harness.policydir import materialize  # noqa: PLC0415 - see `opened`
 
     found = corpus.load(args.scenarios or [SCENARIOS])
-    with tempfile.TemporaryDirectory(prefix="cordon-what-if-") as scratch, progress("what-if") as step:
+    with (
+        tempfile.TemporaryDirectory(prefix="cordon-what-if-") as scratch,
+        progress("what-if") as step,
+        ExitStack() as stack,
+    ):
         other = materialize(args.what_if, Path(scratch) / "other")
-        sides = []
-        for policies in (POLICIES, other):
-            with opened("sim", policies, step) as executor:
-                sides.append(what_if.by(found, executor, now_and_then(step)))
+        # Both are opened first, the other one before all: policies that cannot be loaded are told at once.
+        after, before = (stack.enter_context(opened("sim", policies, step)) for policies in (other, POLICIES))
+        sides = [what_if.by(found, executor, now_and_then(step)) for executor in (before, after)]
     compared = what_if.changes(found, *sides)
     changed = [one for one in compared if one.change == "CHANGED"]
     if args.json:
