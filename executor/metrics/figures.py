@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from socketserver import ThreadingMixIn
 from typing import Any, Final
-from wsgiref.simple_server import WSGIServer
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Histogram, make_wsgi_app
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from executor.errors import OutsideError
@@ -18,6 +20,11 @@ RUN_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 STAGE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 MAX_REASONS: Final = 200
 """Different reason codes counted apart; a reason comes from policy or code, and yet a series is not to be endless."""
+
+READERS: Final = 8
+"""Connections at once; the next is closed. Any account of this host may connect; each takes a thread and a socket."""
+READER_S: Final = 5.0
+"""Seconds a reader may say nothing before its connection is closed."""
 
 
 class Figures:
@@ -116,16 +123,55 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, flo
             yield name, float(value)
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each connection, a few of them at most: whoever holds them all keeps nobody but readers out."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def server_activate(self) -> None:
+        self._free = threading.BoundedSemaphore(READERS)
+        super().server_activate()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A reader that broke off is nothing to tell anybody."""
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = READER_S
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: who reads figures is in no log."""
+
+
 class Endpoint:
     """`GET /metrics` on a loopback address. Closing twice is silent."""
 
     def __init__(self, figures: Figures, address: str, port: int) -> None:
         """Listen; port 0 takes a free one. Raises `OutsideError` when it cannot be had."""
         try:
-            server, self._thread = start_http_server(port, address, registry=figures.registry)
+            server = make_server(address, port, make_wsgi_app(figures.registry), _Server, _Handler)
         except OSError as error:
             raise OutsideError(f"cannot tell metrics on {address}:{port}: {error.strerror}") from None
         self._server: WSGIServer | None = server
+        self._thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+        self._thread.start()
         self.port: Final = int(server.server_port)
 
     def close(self) -> None:

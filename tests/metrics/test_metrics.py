@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import socket
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -12,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor.errors import OutsideError
-from executor.metrics.figures import MAX_REASONS, Endpoint, Figures, flat
+from executor.metrics.figures import MAX_REASONS, READERS, Endpoint, Figures, flat
 from executor.metrics.log import FIELDS, make_log
 from executor.outcome import EffectClass, Outcome, Stage
-from tests.bridge.stand import Stand, intent
+from tests.bridge.stand import Stand, eventually, intent
 
 
 def outcome(effect: EffectClass, *reasons: str) -> Outcome:
@@ -96,6 +99,33 @@ def test_taken_port_is_told() -> None:
     finally:
         endpoint.close()
         endpoint.close()
+
+
+def test_readers_who_say_nothing_take_no_more_than_their_share() -> None:
+    """Fifty silent connections hold a few threads, the others are closed; once they let go, figures are told again."""
+    endpoint = Endpoint(Figures(), "127.0.0.1", 0)
+    before = threading.active_count()
+    held = [socket.create_connection(("127.0.0.1", endpoint.port), timeout=20) for _ in range(50)]
+    try:
+        for connection in held[READERS:]:
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
+        assert threading.active_count() - before <= READERS
+        held[0].sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert held[0].recv(16).startswith(b"HTTP/1.0 200")
+    finally:
+        for connection in held:
+            connection.close()
+
+    def told() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{endpoint.port}/metrics", timeout=10) as answer:
+                return b"cordon_" in answer.read()
+        except OSError:  # not all of them have noticed yet
+            return False
+
+    assert eventually(told, 20)
+    endpoint.close()
 
 
 def test_only_numbers_are_told() -> None:
