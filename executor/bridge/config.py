@@ -136,6 +136,8 @@ def parse(text: str, where: str) -> Config:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInputError(f"{where}: {error}") from None
+    except RecursionError:  # a running service reads it again on SIGHUP: it must not end over a file
+        raise InvalidInputError(f"{where}: nested far deeper than any setting is") from None
     root = _Table(raw, "", 0, text, where)
     root.choice("schema", None, (SCHEMA,))
     service, queue = root.table("executor"), root.table("queue")

@@ -162,6 +162,13 @@ def test_who_submits_alone_has_the_whole_queue() -> None:
     assert [replace(base, clients=some).door_share for some in ((), (one, one), (one, other))] == [100, 100, 70]
 
 
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000 + "]" * 5000, "a = " + "{a = " * 5000, "[" * 5000])
+def test_nesting_beyond_all_measure_is_a_mistake_like_any_other(text: str) -> None:
+    """A file that only nests is refused with its name, not by an error of the interpreter's."""
+    with pytest.raises(InvalidInputError, match=r"^x\.toml: "):
+        config.parse(text, "x.toml")
+
+
 def test_missing_file_is_told(tmp_path: Path) -> None:
     """A file that is not there is something outside, with its path."""
     with pytest.raises(OutsideError, match=r"cannot read .*none.toml"):
