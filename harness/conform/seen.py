@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from executor.outcome import Outcome
+from harness.judgement.judge import is_host_weakened
 from harness.judgement.runs import Role, Run
 
 TIMED: Final = frozenset({"resource_event.MONITORED"})
 """Samples: how many there are is a matter of how long a run took, which differs between machines by design."""
+PASSED_BY: Final = frozenset({"resource_event.ALERT"})
+"""Where a control of the host is taken away: whether a sample falls on the way to a limit that nothing stops at is a
+matter of microseconds. The judge does not look at such a run's record either."""
 POOLED: Final = frozenset({"vm_event.READY"})
 """Recorded in a task's trail only where no machine waited for it."""
 
@@ -53,9 +57,9 @@ def _first_event(mine: Sequence[str], theirs: Sequence[str]) -> str:
     return f"event {place + 1}: {one} and {two}"
 
 
-def events_of(outcome: Outcome) -> tuple[str, ...]:
+def events_of(outcome: Outcome, left_out: frozenset[str] = TIMED | POOLED) -> tuple[str, ...]:
     """Types in order, without what is a matter of time or of the pool."""
-    return tuple(kind for event in outcome.events if (kind := str(event["type"])) not in TIMED | POOLED)
+    return tuple(kind for event in outcome.events if (kind := str(event["type"])) not in left_out)
 
 
 def seen(run: Run) -> Seen | str:
@@ -64,7 +68,8 @@ def seen(run: Run) -> Seen | str:
     if outcome is None:
         return run.unmeasured or "no outcome"
     ends = [f"{result.cause} {result.exit_code}/{result.signal}" for result in outcome.results]
-    trail = events_of(run.whole or outcome)
+    loose = PASSED_BY if is_host_weakened(run) else frozenset()
+    trail = events_of(run.whole or outcome, TIMED | POOLED | loose)
     return Seen(
         run.plan.role, outcome.verdict, outcome.effect, tuple(sorted(outcome.reasons)), trail, ", ".join(ends) or "none"
     )

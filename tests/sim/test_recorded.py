@@ -13,10 +13,12 @@ import pytest
 from cordon.__main__ import main
 from executor.service import LocalExecutor, open_executor
 from executor.sim.kernel.filter import ALLOW, Filter
+from fixtures import outcomes as make
 from harness.collection.shard import Shard
 from harness.conform import corpus, kept, recorded
 from harness.conform.asked import digest
 from harness.conform.run import Nothing, Report
+from harness.conform.seen import Seen, seen
 from harness.errors import ReportError
 from harness.judgement.coverage import Covered
 from harness.judgement.runs import Run, own_part, perform
@@ -185,6 +187,19 @@ def test_the_digest_is_of_all_that_is_asked(found: corpus.Corpus) -> None:
         replace(one, intent=replace(one.intent, env={"A": "b"})),
     ]
     assert len({digest(one), *map(digest, others)}) == len(others) + 1
+
+
+def test_an_alert_counts_unless_a_control_of_the_host_is_gone(found: corpus.Corpus) -> None:
+    """On the way to a limit that nothing stops at a sample may fall or not; everywhere else an alert is compared."""
+    plan = found.groups[1].plans()[1]
+    assert plan.role == "positive"
+    alerted = make.executed()
+    alerted = replace(alerted, events=(*alerted.events, make.event("resource_event.ALERT", "cp19")))
+    without = replace(plan, request=replace(plan.request, weaken=frozenset({"host_quota"})))
+    for one, counts in ((plan, True), (without, False)):
+        kinds = seen(Run(one, alerted))
+        assert isinstance(kinds, Seen)
+        assert ("resource_event.ALERT" in kinds.events) is counts
 
 
 def test_comparing_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -236,7 +236,7 @@ def _svf(material: Material) -> str:
 
 def _sabotage(material: Material) -> str:
     if material.sabotage is None:
-        note = "This run took no control away; `tox -e drills -- -n 2 --sweep` and `cordon drills sabotage` do."
+        note = "This run took no control away; a whole `tox -e drills` and `cordon drills sabotage` do."
         return _section("sabotage", "Sabotage", "", note)
     swept = material.sabotage
     note = (
