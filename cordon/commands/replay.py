@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--jobs", type=int, default=default_jobs(), metavar="N", help="OPA processes (one for each core)")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = """\
-With --fail-on, lines that cannot be read fail too: a flip may hide in them.
+With --fail-on, lines that cannot be read fail too: a flip may hide in them. So does a log without any decision.
 Exit 0: nothing that --fail-on names; 1: something; 2: wrong use.
 
 examples:
