@@ -37,7 +37,7 @@ deny contains reason.from(rego.metadata.chain(), [entry.path]) if {
 # description: True for an absolute path in the one spelling that is accepted.
 plain(path) if {
 	regex.match(data.cordon.rules.paths.plain_pattern, path)
-	not regex.match(data.cordon.rules.paths.encoded_pattern, path)
+	regex.match(data.cordon.rules.paths.encoded_pattern, path) == false # not `not`: a broken pattern must deny
 }
 
 # METADATA

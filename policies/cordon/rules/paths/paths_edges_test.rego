@@ -65,3 +65,9 @@ test_nothing_is_encoded if {
 		paths.plain(path)
 	}
 }
+
+test_a_broken_pattern_denies if {
+	every broken in {"", 5, "%[0-9"} {
+		not paths.plain("/workspace/a") with paths.encoded_pattern as broken
+	}
+}
