@@ -51,3 +51,13 @@ def test_the_recommendation_in_the_guide_is_the_one_that_comes_out() -> None:
     assert three[0] in GUIDE
     assert four == []
     assert simulate(replace(load.turned("pool", 4), seed=2))[0]["tasks"]["left"] < 10
+
+
+def test_a_load_of_which_nothing_is_completed_meets_no_target() -> None:
+    """Where everything is denied for want of memory nobody waits: that is no success."""
+    load = parse_file(ROOT / "docs/guides/capacity.yaml")
+    starved = replace(load, serving=replace(load.serving, memory_mb=1))
+    found = simulate(starved)[0]
+    assert found["tasks"]["completed"] == 0 < found["tasks"]["denied"]
+    assert missed(found, load.targets) == ["not one task was completed: waits of nothing meet no target"]
+    assert missed(found, ()) == []
