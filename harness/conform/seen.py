@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from executor.outcome import Outcome
@@ -15,6 +16,9 @@ TIMED: Final = frozenset({"resource_event.MONITORED"})
 PASSED_BY: Final = frozenset({"resource_event.ALERT"})
 """Where a control of the host is taken away: whether a sample falls on the way to a limit that nothing stops at is a
 matter of microseconds. The judge does not look at such a run's record either."""
+REPEATED: Final = frozenset({"resource_event.ALERT", "channel_event.THROTTLED"})
+"""Said while a command runs, once or more: how often, and which first, depends on when a sample falls. Whether each is
+said at all does not."""
 POOLED: Final = frozenset({"vm_event.READY"})
 """Recorded in a task's trail only where no machine waited for it."""
 
@@ -59,7 +63,12 @@ def _first_event(mine: Sequence[str], theirs: Sequence[str]) -> str:
 
 def events_of(outcome: Outcome, left_out: frozenset[str] = TIMED | POOLED) -> tuple[str, ...]:
     """Types in order, without what is a matter of time or of the pool."""
-    return tuple(kind for event in outcome.events if (kind := str(event["type"])) not in left_out)
+    kinds = (kind for event in outcome.events if (kind := str(event["type"])) not in left_out)
+    return tuple(
+        kind
+        for repeated, run in groupby(kinds, REPEATED.__contains__)
+        for kind in (sorted(set(run)) if repeated else run)
+    )
 
 
 def seen(run: Run) -> Seen | str:

@@ -18,7 +18,7 @@ from harness.collection.shard import Shard
 from harness.conform import corpus, kept, recorded
 from harness.conform.asked import digest
 from harness.conform.run import Nothing, Report
-from harness.conform.seen import Seen, seen
+from harness.conform.seen import Seen, events_of, seen
 from harness.errors import ReportError
 from harness.judgement.coverage import Covered
 from harness.judgement.runs import Run, own_part, perform
@@ -200,6 +200,18 @@ def test_an_alert_counts_unless_a_control_of_the_host_is_gone(found: corpus.Corp
         kinds = seen(Run(one, alerted))
         assert isinstance(kinds, Seen)
         assert ("resource_event.ALERT" in kinds.events) is counts
+
+
+def test_how_often_a_sample_says_something_is_no_difference() -> None:
+    """Alerts and throttling count once for each stretch, in no order of their own; one that is missing is missed."""
+    ended, alert, slow = "exec_event.FINISHED", "resource_event.ALERT", "channel_event.THROTTLED"
+
+    def told(*kinds: str) -> tuple[str, ...]:
+        return events_of(replace(make.executed(), events=tuple(make.event(kind, "cp19") for kind in kinds)))
+
+    assert told(alert, slow, alert, ended, alert) == told(slow, alert, ended, alert, alert)
+    assert len({told(alert, ended), told(ended), told(ended, alert), told(slow, ended), told(alert, slow, ended)}) == 5
+    assert told(ended, ended) != told(ended)
 
 
 def test_comparing_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
