@@ -17,6 +17,7 @@ from executor import canonical
 from executor.api import Engine
 from executor.errors import InvalidInputError, OutsideError
 from executor.keys import atomic
+from executor.lease import authority
 from executor.outcome import EffectClass, Outcome
 from executor.queue.journal import Leftover
 from executor.rollback.pack import FOLDER as PACKS
@@ -127,6 +128,7 @@ def recover(
         if fault.machine == "intent" and not fault.event
     }
     runs = RunRecord(state)
+    authority.sweep(state / "outgoing" / "leases")  # all: of a lease that was killed on its way nothing is on record
     for events_of_one in (trails[intent_id] for intent_id in open_states):
         _sweep(state, {event.lease_id for event in events_of_one if event.lease_id})
     for intent_id, at in open_states.items():
@@ -223,14 +225,11 @@ def _left(followed: Iterable[Event]) -> dict[str, str]:
 
 
 def _sweep(state: Path, leases: Iterable[str]) -> None:
-    """Remove what was being written of these leases and of their rollback packs when the executor was killed."""
+    """Remove what was being written of the rollback packs of these leases when the executor was killed."""
     for lease_id in leases:
         pack = state / "outgoing" / "staging_runs" / lease_id / PACKS
         atomic.sweep(pack)
         atomic.sweep(pack / "blobs")
-    for lease_id in leases:
-        for half in (state / "outgoing" / "leases").glob(f"{lease_id}.{'[0-9a-f]' * 8}"):
-            half.unlink(missing_ok=True)
 
 
 def ended_as(events: Sequence[Mapping[str, Any]]) -> tuple[EffectClass, str, str]:

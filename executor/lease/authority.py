@@ -16,7 +16,7 @@ from executor.clock import Clock, rfc3339
 from executor.errors import InvalidInputError, LeaseRefusedError, MisuseError, outside
 from executor.intent import Intent, Limits
 from executor.keys import ALGORITHM, ISSUER, KeyRing, Role, Signer, parse_role, signature_fits
-from executor.keys.atomic import write_atomic
+from executor.keys.atomic import write_atomic, writing
 from executor.lease import admission
 from executor.lease.admission import MAX_LIFETIME_S, Facts, VerifiedLease
 from executor.lease.announce import announce_ends
@@ -267,8 +267,9 @@ class LeaseAuthority:
         path = self._folder / f"{lease.lease_id}.json"
         temporary = path.with_suffix(f".{secrets.token_hex(4)}")
         try:
-            temporary.write_bytes(lease.document())
-            temporary.replace(path)
+            with writing(self._folder):
+                temporary.write_bytes(lease.document())
+                temporary.replace(path)
         except OSError as error:
             raise outside(f"cannot write {path}", error) from error
 
@@ -277,6 +278,14 @@ class LeaseAuthority:
         if record is None:
             raise MisuseError(f"no lease {lease_id}; `cordon lease list` shows them")
         return record
+
+
+def sweep(folder: Path) -> None:
+    """Remove the halves of files that killed writers left in `folder`; writers that live are waited for."""
+    if folder.is_dir():
+        with writing(folder, alone=True):
+            for half in folder.glob(f"lease-*.{'[0-9a-f]' * 8}"):
+                half.unlink(missing_ok=True)
 
 
 class LeaseVerifier:

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from executor import canonical
 from executor.errors import InvalidInputError, LeaseRefusedError, MisuseError
 from executor.intent import Command, FileIn, Intent, Limits
 from executor.keys import SeedSigner, Signer
+from executor.keys.atomic import writing
 from executor.lease import Cosigner, Cosigning, Facts, Lease, LeaseAuthority, LeaseVerifier, intent_digest, parse_lease
+from executor.lease.authority import sweep
 from executor.lease.registry import Registry
 from tests.lease.conftest import HUMAN, POLICY, Desk
 
@@ -573,3 +576,19 @@ def test_digest_follows_what_can_change_under_it() -> None:
     assert intent_digest(intent) == before == intent_digest(Intent("i-1", "cbo", (Command(("true",)),), env={"A": "1"}))
     env["A"] = "2"
     assert intent_digest(intent) != before
+
+
+def test_what_a_killed_writer_left_of_a_lease_goes_and_the_living_are_waited_for(tmp_path: Path) -> None:
+    """A half is removed, whole files and others' stay; while somebody writes nothing is touched."""
+    half, whole = tmp_path / f"lease-{'a' * 32}.0123abcd", tmp_path / f"lease-{'a' * 32}.json"
+    for path in (half, whole, tmp_path / "notes.0123abcd"):
+        path.write_text("x")
+    swept = threading.Thread(target=sweep, args=(tmp_path,))
+    with writing(tmp_path):
+        swept.start()
+        assert half.exists()
+    swept.join(timeout=10)
+    assert not half.exists()
+    assert whole.exists()
+    assert (tmp_path / "notes.0123abcd").exists()
+    sweep(tmp_path / "gone")

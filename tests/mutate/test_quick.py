@@ -16,7 +16,7 @@ from harness.policydir import OpaTool
 
 Case = Callable[[str], Path]
 
-EVERY: Final = 97
+EVERY: Final = 389
 """One mutant in so many of our own policies is tried both ways."""
 
 ODD = {
