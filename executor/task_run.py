@@ -98,8 +98,8 @@ class TaskRunner:
         )
         longest = limits.wallclock_timeout_s * 1_000_000_000 + GRACE_NS + OBEY_NS + LAST_NS
         for number, command in enumerate(passage.commands, 1):
-            self._extend(passage, longest)
-            if not self._run_one(passage, runner, f"{granted.task_id}-{number}", command):
+            self._extend(passage, HANDLING_NS)
+            if not self._run_one(passage, runner, f"{granted.task_id}-{number}", command, longest):
                 break
         if machine.alive:
             self._extend(passage, HANDLING_NS)
@@ -150,8 +150,10 @@ class TaskRunner:
                 weakened=passage.request.weaken,
             )
 
-    def _run_one(self, passage: Passage, runner: CommandRunner, task_id: str, command: Command) -> bool:
-        """One command to its end; whether the next may run."""
+    def _run_one(
+        self, passage: Passage, runner: CommandRunner, task_id: str, command: Command, longest_ns: int
+    ) -> bool:
+        """One command to its end, which takes `longest_ns` from its start at most; whether the next may run."""
         trail = passage.trail
         trail.task_id = task_id
         trail.settle()  # nothing of the task runs before all that led to it is on record
@@ -162,6 +164,7 @@ class TaskRunner:
             )
         if isinstance(started, Denial):
             raise passage.denied(started)
+        self._extend(passage, longest_ns)  # counted from here: on a crowded host the guest takes seconds to begin
         with trail.within():  # the command runs already
             run, ending, result = self._follow(passage, runner, task_id, command, started)
         if run.first_output_ns and not passage.results:
