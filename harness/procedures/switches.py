@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from executor.service import LocalExecutor
 
 SECOND_US: Final = 1_000_000
+STANDS_S: Final = 220
+"""The first task has to stand until the last has begun, and a crowded host takes minutes for eight machines."""
 _BREACH: Final = {"commands": [{"argv": ["yes"]}], "limits": {"output_mb": 1}}
 _HARMLESS: Final = {"commands": [{"argv": ["true"]}]}
 
@@ -82,7 +84,7 @@ def forecast_alert(stage: Stage, *, before: int = 3) -> Facts:
 def scram(stage: Stage, *, machines: int = 8, queued: int = 1000) -> Facts:
     """A service with `machines` tasks running and `queued` waiting is stopped, restarted and resumed by a person."""
     own = stage.own_executor()
-    found: Facts = own.call("harness.procedures.switches:_stopped", str(own.state), machines, queued, seconds=300.0)
+    found: Facts = own.call("harness.procedures.switches:_stopped", str(own.state), machines, queued, seconds=400.0)
     return found
 
 
@@ -92,8 +94,8 @@ def _stopped(executor: LocalExecutor, state: str, machines: int, queued: int) ->
 
     with Serving(executor, state, workers=machines) as serving:
         for number in range(machines):
-            serving.submit(_intent(f"run-{number}", "sleep", "90"))
-        until(f"{machines} tasks run", lambda: serving.running() >= machines, seconds=200.0)
+            serving.submit(_intent(f"run-{number}", "sleep", str(STANDS_S)))
+        until(f"{machines} tasks run", lambda: serving.running() >= machines, seconds=STANDS_S)
         waiting = [serving.submit(_intent(f"wait-{number}", "true")) for number in range(queued)]
         waiting[-1].accepted.result(60)
         done = serving.operator().scram("a drill")
@@ -125,6 +127,6 @@ def _intent(name: str, *argv: str) -> Intent:
     return Request(
         Intent.parse(
             {"intent_id": f"drill-{name}", "requester": "drill", "commands": [{"argv": list(argv)}],
-             "limits": {"wallclock_timeout_s": 120}}
+             "limits": {"wallclock_timeout_s": STANDS_S + 30}}
         )
     ).intent  # fmt: skip
