@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.figure import spread
 from executor.policy import default_policies_dir, find_opa
-from harness.mutate.campaign import Choice, default_jobs, run_campaign
+from harness.jobs import default_jobs
+from harness.mutate.campaign import Choice, run_campaign
 from harness.policydir import OpaTool
 
 

@@ -21,9 +21,10 @@ from typing import Any, Final
 from bench.figure import spread
 from executor.intent import Intent
 from executor.policy import Budget, DecisionRequest, Facts, History, Review, default_policies_dir
+from harness.jobs import default_jobs
 from harness.replay.bulk import BulkDecider
 from harness.replay.memo import Memo
-from harness.replay.run import BATCH, default_jobs, replay
+from harness.replay.run import BATCH, replay
 
 ROWS: Final = 100_000
 KINDS: Final = 0.05

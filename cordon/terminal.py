@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PROGRESS_AFTER_S: Final = 2.0
 """Seconds a step may take before it is announced: below that a line is noise, above it silence looks like a hang."""
 
+SPOKEN_EVERY_S: Final = 5.0
+"""Seconds between two lines of progress: as often as a person reads."""
+
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that are not shown but act: controls, surrogates, separators of lines, and format characters,
 which reorder what is shown (CVE-2021-42574, "Trojan Source"), have no width, or tag it."""
@@ -141,3 +144,21 @@ def progress(
         announcer.cancel()
     if spoken.is_set():
         say(f"done in {monotonic() - start:.1f} s")
+
+
+def now_and_then(
+    step: Callable[[str], None],
+    *,
+    every_s: float = SPOKEN_EVERY_S,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Callable[[str], None]:
+    """`step`, for a job that has news many times a second: the first `every_s` and what comes too soon go unsaid."""
+    spoken = monotonic()
+
+    def tell(text: str) -> None:
+        nonlocal spoken
+        if monotonic() - spoken >= every_s:
+            spoken = monotonic()
+            step(text)
+
+    return tell

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from cordon.terminal import one_line, print_json, progress, table
+from cordon.terminal import now_and_then, one_line, print_json, progress, table
 from executor.errors import InvalidInputError
 
 BUILD: Final = Path("build/simulate")
-SAY_EVERY_S: Final = 5.0
-"""Seconds between two lines of progress."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -84,15 +81,8 @@ def _once(load: Any, folder: Path, args: argparse.Namespace) -> int:
     from harness.simulate.run import missed, simulate  # noqa: PLC0415 - see run()
 
     with progress("simulate") as step:
-        spoken = time.monotonic()
-
-        def tell(arrived: int, now: float) -> None:
-            nonlocal spoken
-            if time.monotonic() - spoken >= SAY_EVERY_S:
-                spoken = time.monotonic()
-                step(f"{arrived} tasks, {now:.0f} simulated seconds")
-
-        found, measures = simulate(load, tell)
+        say = now_and_then(step)
+        found, measures = simulate(load, lambda arrived, now: say(f"{arrived} tasks, {now:.0f} simulated seconds"))
         written = write_run(folder, load, found, measures)
     wrong = missed(found, load.targets)
     if args.json:
@@ -106,8 +96,9 @@ def _once(load: Any, folder: Path, args: argparse.Namespace) -> int:
 
 
 def _sweep(load: Any, folder: Path, args: argparse.Namespace) -> int:
+    from harness.jobs import default_jobs  # noqa: PLC0415 - see run()
     from harness.simulate.output import write_sweep  # noqa: PLC0415 - see run()
-    from harness.simulate.sweep import POINTS, default_jobs, run_sweep, settings  # noqa: PLC0415 - see run()
+    from harness.simulate.sweep import POINTS, run_sweep, settings  # noqa: PLC0415 - see run()
 
     if not load.sweep:
         raise InvalidInputError("nothing to sweep: name sizes, for example --pool 1..8, or `sweep` in the file")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cordon.terminal import one_line, print_json, progress
+from cordon.terminal import now_and_then, one_line, print_json, progress
 from executor.errors import InvalidInputError, OutsideError
 from harness.collection.shard import Shard
 from harness.conform import MODELLED_BAR
@@ -25,8 +24,6 @@ RECORDS: Final = "records.json"
 """What the drills leave beside their summary (harness/report/records.py)."""
 SCENARIOS: Final = Path("scenarios")
 POLICIES: Final = Path("policies")
-SAY_EVERY_S: Final = 5.0
-"""Seconds between two lines of progress."""
 SHOWN: Final = 40
 """Lines of one kind in the text report; --json has them all."""
 
@@ -125,19 +122,6 @@ def _world(say: Callable[[str], None], kept: ExitStack) -> World | None:
         return None
     kept.callback(world.close)
     return world
-
-
-def now_and_then(step: Callable[[str], None]) -> Callable[[str], None]:
-    """`step`, but not more often than a person reads."""
-    spoken = time.monotonic()
-
-    def tell(text: str) -> None:
-        nonlocal spoken
-        if time.monotonic() - spoken >= SAY_EVERY_S:
-            spoken = time.monotonic()
-            step(text)
-
-    return tell
 
 
 def _recorded(args: argparse.Namespace) -> int:

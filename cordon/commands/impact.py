@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cordon.terminal import one_line, print_json, progress
+from cordon.terminal import now_and_then, one_line, print_json, progress
 from executor.errors import InvalidInputError
 from executor.paths import state_dir
+from harness.jobs import default_jobs
 
 if TYPE_CHECKING:
     from harness.conform.corpus import Corpus
@@ -62,7 +63,6 @@ def run(args: argparse.Namespace) -> int:
     from executor.policy import find_opa  # noqa: PLC0415 - as above
     from harness.conform import corpus  # noqa: PLC0415 - libvirt, not needed for --help
     from harness.impact import hunks, notice, report  # noqa: PLC0415 - as above
-    from harness.mutate.campaign import default_jobs  # noqa: PLC0415 - as above
     from harness.policydir import OpaTool, materialize  # noqa: PLC0415 - as above
 
     if not args.policies.is_dir():
@@ -98,7 +98,7 @@ def _nothing(args: argparse.Namespace) -> int:
 
 def _decisions(args: argparse.Namespace, base: Path, step: Callable[[str], None]) -> Replay | None:
     """What flips of what is on record; None where nothing is."""
-    from harness.replay.run import default_jobs, replay  # noqa: PLC0415 - see `run`
+    from harness.replay.run import replay  # noqa: PLC0415 - see `run`
 
     logs = args.log or [str(path) for path in recorded()]
     if not logs:
@@ -122,7 +122,7 @@ def _scenarios(
     step: Callable[[str], None],
 ) -> tuple[Changed, ...]:
     """Every scenario by the policies as they were, and those that the change can touch by the changed ones."""
-    from cordon.commands._conform import now_and_then, opened  # noqa: PLC0415 - see `run`
+    from cordon.commands._conform import opened  # noqa: PLC0415 - see `run`
     from harness.conform import what_if  # noqa: PLC0415 - see `run`
     from harness.impact.affected import touched  # noqa: PLC0415 - see `run`
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from cordon.terminal import one_line, print_json, progress, safe, table
+from cordon.terminal import now_and_then, one_line, print_json, progress, safe, table
 from executor.errors import InvalidInputError
 from executor.policy import default_policies_dir, find_opa
+from harness.jobs import default_jobs
 from harness.mutate.allowlist import FILE_NAME, read_allowlist
-from harness.mutate.campaign import Campaign, Choice, choose, default_jobs, run_campaign
+from harness.mutate.campaign import Campaign, Choice, choose, run_campaign
 from harness.mutate.runner import Verdict
 from harness.mutate.tree import OPERATORS, all_mutants, read_tree
 from harness.policydir import OpaTool
-
-SAY_EVERY_S: Final = 5.0
-"""Seconds between two lines of progress."""
 
 HELP: Final = "mutate the policies and list the changes that no test notices"
 
@@ -62,15 +59,13 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         return _list(args, opa, choice)
     with progress("mutate") as step:
-        spoken = time.monotonic()
+        say = now_and_then(step)
         survivors = 0
 
         def tell(number: int, total: int, verdicts: Sequence[Verdict]) -> None:
-            nonlocal spoken, survivors
+            nonlocal survivors
             survivors += sum(verdict.status == "survived" for verdict in verdicts)
-            if time.monotonic() - spoken >= SAY_EVERY_S:
-                spoken = time.monotonic()
-                step(f"{number} of {total} tried, {survivors} survived")
+            say(f"{number} of {total} tried, {survivors} survived")
 
         campaign = run_campaign(args.policies, opa, choice, jobs=args.jobs, progress=tell)
     if args.json:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Final
 
-from cordon.terminal import print_json, progress
+from cordon.terminal import now_and_then, print_json, progress
 from executor.errors import InvalidInputError
+from harness.jobs import default_jobs
 from harness.policydir import materialize
 from harness.replay import report
-from harness.replay.run import Replay, default_jobs, replay
+from harness.replay.run import Replay, replay
 
 HELP: Final = "ask other policies the recorded decisions again and show what flips"
-SAY_EVERY_S: Final = 5.0
-"""Seconds between two lines of progress."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,15 +48,15 @@ def run(args: argparse.Namespace) -> int:
         against = materialize(args.against, root / "against")
         baseline = materialize(args.baseline, root / "baseline") if args.baseline else None
         with progress("replay") as step:
-            spoken = time.monotonic()
-
-            def tell(rows: int) -> None:
-                nonlocal spoken
-                if time.monotonic() - spoken >= SAY_EVERY_S:
-                    spoken = time.monotonic()
-                    step(f"{rows} decisions")
-
-            result = replay(args.log, against, baseline=baseline, jobs=args.jobs, changes=args.changes, progress=tell)
+            say = now_and_then(step)
+            result = replay(
+                args.log,
+                against,
+                baseline=baseline,
+                jobs=args.jobs,
+                changes=args.changes,
+                progress=lambda rows: say(f"{rows} decisions"),
+            )
     if args.format == "json":
         print_json(report.as_json(result))
     elif args.format == "markdown":

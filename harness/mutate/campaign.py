@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections import Counter
@@ -109,11 +108,6 @@ class Campaign:
 
 Progress = Callable[[int, int, Sequence[Verdict]], None]
 """Mutants tried so far, of how many, and the verdicts that came in just now."""
-
-
-def default_jobs() -> int:
-    """One worker for each core this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def run_campaign(

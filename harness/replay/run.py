@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,11 +44,6 @@ class _Pair:
     def __init__(self, stack: ExitStack, against: Path, baseline: Path | None, memos: tuple[Memo, Memo]) -> None:
         self.against = stack.enter_context(BulkDecider(against, memo=memos[0]))
         self.baseline = stack.enter_context(BulkDecider(baseline, memo=memos[1])) if baseline else None
-
-
-def default_jobs() -> int:
-    """One OPA for each core this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def replay(

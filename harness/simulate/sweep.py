@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,11 +74,6 @@ def settings(load: Load) -> tuple[Setting, ...]:
     """Every combination of the sweep's values, in order."""
     axes = [[(knob, value) for value in values] for knob, values in load.sweep]
     return tuple(product(*axes))
-
-
-def default_jobs() -> int:
-    """One for each core this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def run_sweep(

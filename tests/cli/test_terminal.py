@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cordon.terminal import one_line, print_json, progress, safe, table, wants_colour
+from cordon.terminal import now_and_then, one_line, print_json, progress, safe, table, wants_colour
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=[]), max_size=50)
 
@@ -135,3 +135,13 @@ def test_slow_work_is_announced_and_quick_work_is_not() -> None:
         step("packing\x07")
         now[0] = 4.25
     assert out.getvalue() == "image: under way\nimage: packing\\x07 (3 s)\nimage: done in 4.2 s\n"
+
+
+def test_many_news_are_said_now_and_then() -> None:
+    """What comes within five seconds of the beginning, or of what was said last, goes unsaid; the next does not."""
+    said, now = list[str](), [100.0]
+    tell = now_and_then(said.append, monotonic=lambda: now[0])
+    for second in range(13):
+        now[0] = 100.0 + second
+        tell(str(second))
+    assert said == ["5", "10"]
