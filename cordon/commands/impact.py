@@ -74,7 +74,9 @@ def run(args: argparse.Namespace) -> int:
         found = hunks.hunks(base, args.policies)
         if not found:
             return _nothing(args)
-        tests = notice.notice(base, args.policies, OpaTool(find_opa()), root / "tests", jobs=default_jobs(), tell=step)
+        tests = notice.notice(
+            found, base, args.policies, OpaTool(find_opa()), root / "tests", jobs=default_jobs(), tell=step
+        )
         decisions = _decisions(args, base, step)
         scenarios = _scenarios(args, base, found, wanted, root / "state", step) if wanted else None
     impact = report.Impact(args.since, found, tests, scenarios, decisions)
@@ -89,8 +91,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _nothing(args: argparse.Namespace) -> int:
     """Say that there is no change."""
+    from harness.impact import notice, report  # noqa: PLC0415 - see `run`
+
     if args.format == "json":
-        print_json({"schema": "cordon.impact/1", "base": args.since, "harmless": True, "places": []})
+        print_json(report.as_json(report.Impact(args.since, (), notice.Noticed((), (), ()))))
     else:
         sys.stdout.write(f"{args.policies} decides as {one_line(args.since)} does: rules and data are the same\n")
     return 0

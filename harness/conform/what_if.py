@@ -12,6 +12,7 @@ from harness.conform.run import Nothing
 from harness.conform.seen import Seen, seen
 from harness.judgement.judge import judge
 from harness.judgement.runs import Run, own_part, perform
+from harness.report.escape import markdown_line
 
 Change = Literal["SAME", "CHANGED", "UNMODELLED"]
 
@@ -100,9 +101,5 @@ def markdown(found: Sequence[Changed], other: str) -> str:
     rows = [f"**{len(changed)} of {len(found)} scenarios change** with `{other}`.", ""]
     if changed:
         rows += ["| scenario | before | after | how |", "|---|---|---|---|"]
-        rows += [f"| {one.id} | {one.before} | {one.after} | {_cell('; '.join(one.how))} |" for one in changed]
+        rows += [f"| {one.id} | {one.before} | {one.after} | {markdown_line('; '.join(one.how))} |" for one in changed]
     return "\n".join(rows) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

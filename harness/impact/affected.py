@@ -7,7 +7,6 @@ Three data files are read by the executor itself; a change of those touches ever
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import Any, Final
 
 from executor import violations
 from executor.sentinel import patterns
+from executor.svf.read import read
 from harness.conform.corpus import Corpus
 from harness.conform.what_if import Side
 from harness.impact.hunks import Hunk
 from harness.replay.bulk import BulkDecider
-from harness.replay.records import DECIDED, log_paths
+from harness.replay.records import DECIDED
 from harness.replay.tally import compare
 
 READ_BY_EXECUTOR: Final = frozenset(
@@ -58,11 +58,8 @@ def _differing(trail: Path, changed: Path) -> Iterator[str]:
 
 def _decided(trail: Path) -> Iterator[tuple[str, dict[str, Any] | None, dict[str, Any]]]:
     """Intent, what was asked (None where it is not on record, or had no decision), and the answer."""
-    for path in log_paths(trail):
-        for line in path.read_bytes().splitlines():
-            if DECIDED.encode() not in line or (event := json.loads(line))["type"] != DECIDED:
-                continue
-            data = event["data"]
-            document, decision = data.get("input"), data["decision"]
+    for event in read(trail):
+        if event.type == DECIDED:
+            document, decision = event.data.get("input"), event.data["decision"]
             whole = isinstance(document, dict) and "intent" in document and decision.get("verdict") != "malformed"
-            yield str(event["intent_id"]), document if whole else None, decision
+            yield event.intent_id, document if whole else None, decision

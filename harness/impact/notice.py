@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from executor.errors import OutsideError
-from harness.impact.hunks import Hunk, deciding_files, hunks
+from harness.impact.hunks import Hunk, deciding_files
 from harness.mutate.change import Change, Mutant
 from harness.mutate.runner import CODE_COMPILE, CODE_FAILED, Workshop, failed_tests
 from harness.mutate.tree import Tree, read_tree
@@ -65,16 +65,22 @@ class Noticed:
 
 
 def notice(
-    base: Path, changed: Path, opa: OpaTool, scratch: Path, *, jobs: int, tell: Callable[[str], None] = lambda _: None
+    found: Sequence[Hunk],
+    base: Path,
+    changed: Path,
+    opa: OpaTool,
+    scratch: Path,
+    *,
+    jobs: int,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Noticed:
-    """Run the tests of `changed` with the change, without it, and without each piece of it.
+    """Run the tests of `changed` with the change, without it, and without each piece of it, `found`.
 
     Raises `OutsideError` where the changed policies do not compile: then nothing else can be said of them.
     """
     tree = read_tree(changed, opa, jobs=jobs)
     workshop = Workshop(tree, opa, scratch / "pieces", quickly=False)  # every test that notices is named
     tell("tests with the change")
-    found = hunks(base, changed)
     if red := _failing(workshop, workshop.everything()):
         return Noticed(_nearest_first(red, found, tree), (), ())
     tell("tests without the change")

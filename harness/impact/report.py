@@ -14,6 +14,7 @@ from harness.impact.notice import Noticed
 from harness.judgement.judge import GOOD
 from harness.replay import report as replayed
 from harness.replay.run import Replay
+from harness.report.escape import markdown_line
 
 SCHEMA: Final = "cordon.impact/1"
 SHOWN: Final = 20
@@ -134,11 +135,7 @@ def markdown(impact: Impact) -> str:
     parts = [f"### {mark} What this change of policies does\n", f"{_heading(impact)}.\n"]
     if impact.scenarios is not None:
         parts += ["#### Scenarios\n", what_if.markdown(impact.scenarios, "this change")]
-    parts += ["#### Tests\n", *(f"- {_escaped(line.strip())}" for line in _tests(impact)), ""]
+    parts += ["#### Tests\n", *(f"- {markdown_line(line.strip())}" for line in _tests(impact)), ""]
     if impact.decisions is not None:
         parts.append(replayed.markdown(impact.decisions, changes=False))
     return "\n".join(parts) + "\n"
-
-
-def _escaped(line: str) -> str:
-    return line.replace("_", "\\_").replace("*", "\\*").replace("|", "\\|").replace("<", "&lt;")

@@ -9,6 +9,7 @@ from typing import Any, Final
 from cordon.terminal import one_line
 from harness.replay.run import Replay
 from harness.replay.tally import DIRECTIONS, Direction, Group, codes_of
+from harness.report.escape import markdown_line
 
 SCHEMA: Final = "cordon.replay/1"
 MAX_MARKDOWN: Final = 60_000
@@ -148,9 +149,8 @@ def _details(group: Group) -> str:
 
 
 def _cell(value: str) -> str:
-    """Requesters' words in a table: no markup, no mention of people, no new cell."""
-    escaped = "".join(f"\\{char}" if char in "\\`*_{}[]()#+!|~" else char for char in one_line(value)[:200])
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "@\u200b")
+    """A requester's words in a table, cut where they are long."""
+    return markdown_line(value[:200])
 
 
 def _code(value: str) -> str:

@@ -7,11 +7,12 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from harness.report import allure_record, plot
-from harness.report.escape import guest_text, visible
+from harness.report.escape import guest_text, markdown_line, visible
 
 
 @given(st.binary(max_size=200))
@@ -32,6 +33,18 @@ def test_readable_text_is_left_alone(text: str) -> None:
 def test_long_text_keeps_its_end() -> None:
     """Of too much output the end is shown, and how much is missing."""
     assert guest_text(b"a" * 10 + b"end", tail=3) == "[10 characters left out]\nend"
+
+
+@given(st.text(max_size=60))
+@example("**bold** `code` | cell <b>tag</b> ![x](y) [a]: b ~~s~~ @someone &amp; http://x.example")
+def test_no_word_of_a_requester_acts_in_a_table_of_markdown(words: str) -> None:
+    """Whatever is written into a cell, a Markdown renderer makes one cell of it and no markup."""
+    page = (
+        MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(f"|a|\n|---|\n|x{markdown_line(words)}x|\n")
+    )
+    tags = ["table", "thead", "tr", "th", "/th", "/tr", "/thead", "tbody", "tr", "td", "/td", "/tr", "/tbody", "/table"]
+    assert re.findall(r"<([^>]*)>", page) == tags
+    assert "@someone" not in page
 
 
 def sample(at: int, memory: int) -> dict[str, int]:

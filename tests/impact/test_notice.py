@@ -10,6 +10,7 @@ import pytest
 
 from executor.errors import OutsideError
 from executor.policy import find_opa
+from harness.impact.hunks import hunks
 from harness.impact.notice import Noticed, notice
 from harness.policydir import OpaTool
 from tests.impact.conftest import LOOSER, Edit, change
@@ -23,7 +24,7 @@ def noticed(tmp_path: Path, small: Path) -> Callable[..., Noticed]:
         changed = Path(shutil.copytree(small, tmp_path / "changed"))
         for edit in edits:
             edit(changed)
-        return notice(small, changed, OpaTool(find_opa()), tmp_path / "scratch", jobs=1)
+        return notice(hunks(small, changed), small, changed, OpaTool(find_opa()), tmp_path / "scratch", jobs=1)
 
     return found
 
