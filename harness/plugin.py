@@ -27,6 +27,7 @@ from harness.judgement import coverage
 from harness.judgement.coverage import Covered
 from harness.report import records, summary, summary_table
 from harness.report.records import Record
+from harness.report.whole_file import write_json
 
 RECORDS: Final = pytest.StashKey[list[Record]]()
 COVERED: Final = pytest.StashKey[Covered]()
@@ -168,7 +169,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if target := config.getoption("--summary"):
         policies = config.stash[SESSION].policies
         source = summary.source_of(config.rootpath)
-        summary.write(target, summary.summarize(found, policies, config.stash[COVERED], source))
+        write_json(target, summary.summarize(found, policies, config.stash[COVERED], source))
         part = config.getoption("--shard")
         records.write(target.with_name(records.FILE), found, config.stash[COVERED], shard=str(part) if part else "")
 

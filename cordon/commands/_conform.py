@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from fixtures.test_hosts import World
     from harness.conform.run import Report
 
-RECORDS: Final = "records.json"
-"""What the drills leave beside their summary (harness/report/records.py)."""
 SCENARIOS: Final = Path("scenarios")
 POLICIES: Final = Path("policies")
 SHOWN: Final = 40
@@ -128,34 +126,28 @@ def _recorded(args: argparse.Namespace) -> int:
     """Against the record of the drills: the simulator is all that runs."""
     from harness.conform import corpus, kept, recorded  # noqa: PLC0415 - see `opened`
     from harness.conform.run import Report as Comparison  # noqa: PLC0415 - see `opened`
+    from harness.report import records  # noqa: PLC0415 - see `opened`
 
     if args.generated or args.engine != "auto":
         raise InvalidInputError("--recorded compares with what there is: it goes without --engine and --generated")
-    if not (args.recorded / RECORDS).exists():
-        raise InvalidInputError(f"there is no {args.recorded / RECORDS}: run the drills first, or name their folder")
+    if not (args.recorded / records.FILE).exists():
+        raise InvalidInputError(f"no {args.recorded / records.FILE}: run the drills first, or name their folder")
     found = corpus.load(args.conform or [SCENARIOS])
     with ExitStack() as stack, progress("conform") as step:
         simulator = stack.enter_context(opened("sim", POLICIES, step))
         held = recorded.read(args.recorded, str(simulator.facts["digests"]["policy"]))
         report = Comparison(held.engine)
         recorded.compare(report, found, simulator, held, part=args.part, tell=now_and_then(step))
-    raw = kept.to_json(report)
     if args.output:
-        kept.write(args.output, raw)
-    if args.json:
-        print_json(raw)
-    else:
-        sys.stdout.writelines(f"{line}\n" for line in as_text(report))
-    whole = not args.conform and not args.part and not report.unrecorded
-    bar = args.modelled if args.modelled is not None else MODELLED_BAR if whole else 0
-    nothing = not args.part and not report.compared
-    if nothing:
+        kept.write(args.output, kept.to_json(report))
+    if nothing := not args.part and not report.compared:
         sys.stderr.write(f"nothing was compared: {args.recorded} holds none of these scenarios\n")
-    return 1 if report.wrong or nothing or report.modelled_percent < bar else 0
+    whole = not args.conform and not args.part and not report.unrecorded
+    return 1 if _shown(report, args, whole=whole) or nothing else 0
 
 
 def _conform(args: argparse.Namespace) -> int:
-    from harness.conform import corpus, kept  # noqa: PLC0415 - see `opened`
+    from harness.conform import corpus  # noqa: PLC0415 - see `opened`
     from harness.conform import run as comparing  # noqa: PLC0415 - see `opened`
 
     if args.generated < 0 or args.budget < 0 or not 0 <= (args.modelled or 0) <= 100:
@@ -173,13 +165,19 @@ def _conform(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             sys.stderr.writelines(f"so far: {line}\n" for line in as_text(report))
             raise
+    return _shown(report, args, whole=not args.conform and not args.generated)
+
+
+def _shown(report: Report, args: argparse.Namespace, *, whole: bool) -> int:
+    """Print `report`; 1 where something differs or, of the `whole` suite, too little is modelled."""
+    from harness.conform import kept  # noqa: PLC0415 - see `opened`
+
     if args.json:
         print_json(kept.to_json(report))
     else:
         sys.stdout.writelines(f"{line}\n" for line in as_text(report))
-    whole = not args.conform and not args.generated
     bar = args.modelled if args.modelled is not None else MODELLED_BAR if whole else 0
-    return 1 if report.divergent or report.modelled_percent < bar else 0
+    return 1 if report.wrong or report.modelled_percent < bar else 0
 
 
 def _cases(count: int, seed: int) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from harness.conform.run import Compared, Report
 from harness.errors import ReportError
+from harness.report.whole_file import read_json, write_json
 
 SCHEMA: Final = "cordon.conformance/1"
 FILE: Final = Path("build/drills/conformance.json")
@@ -67,19 +67,10 @@ def figures(raw: dict[str, Any], *, bar: int) -> dict[str, Any]:
 
 
 def write(path: Path, raw: dict[str, Any]) -> None:
-    """Write a comparison as JSON, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    """Keep a comparison."""
+    write_json(path, raw)
 
 
 def read(path: Path) -> dict[str, Any]:
     """A comparison as `to_json` made it; raises `ReportError` for anything else."""
-    try:
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if raw["schema"] != SCHEMA:
-            raise ReportError(f"{path} is no comparison of this version")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ReportError(f"{path} cannot be read as a comparison: {error}") from None
-    return raw
+    return read_json(path, SCHEMA, "a comparison")

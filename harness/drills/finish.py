@@ -16,10 +16,14 @@ from harness.drills.folder import ATTESTATION, BUILD, HISTORY, SUMMARY, TREND
 from harness.report import attest, build, trend
 from harness.report.check import check
 from harness.report.faults import faults
+from harness.report.whole_file import write_json
 
 
-def summarised(seconds: float, swept: dict[str, Any] | None) -> list[str]:
-    """Put the sweep and the whole run's duration into the summary; complaints when it is not there or shows a fault."""
+def summarised(seconds: float, swept: dict[str, Any] | None, compared: dict[str, Any] | None) -> list[str]:
+    """Put what came after the scenarios into the summary; complaints when it is not there or shows a fault.
+
+    `seconds`: of the run until here; `swept`: the sabotage matrix; `compared`: figures of the simulator's comparison.
+    """
     try:
         summary: dict[str, Any] = json.loads(SUMMARY.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -27,7 +31,9 @@ def summarised(seconds: float, swept: dict[str, Any] | None) -> list[str]:
     summary["duration_s"] = round(seconds, 3)
     if swept is not None:
         summary["sabotage"] = {name: swept[name] for name in ("controls", "caught", "missed")}
-    SUMMARY.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    if compared is not None:
+        summary["conformance"] = compared
+    write_json(SUMMARY, summary)
     trend.write(TREND, [*trend.read(TREND), trend.line_of(summary, SystemClock())])
     return faults(summary)
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import pytest
 
@@ -27,8 +27,11 @@ from harness.drills import finish, folder
 from harness.drills.arguments import HELP, NO_SWEEP, is_path, is_whole, only_lists, wants_help
 from harness.drills.simulated import simulated
 from harness.drills.sweep import sweep
+from harness.errors import ReportError
 from harness.report import build
 
+Step = Callable[[Sequence[str]], dict[str, Any] | None]
+"""Takes pytest's arguments; what it found, JSON-like."""
 _NEVER_BEGAN: Final = frozenset({pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED})
 
 
@@ -38,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(HELP)
         return 0
     extra = [argument for argument in arguments if argument != NO_SWEEP]
+    whole = is_whole(extra)
     folder.set_aside()
     started = time.monotonic()
     status = run_pytest(extra)
@@ -45,19 +49,26 @@ def main(arguments: Sequence[str]) -> int:
         folder.put_back()
         return status
     folder.let_go()
-    due = len(extra) == len(arguments) and is_whole(extra)
-    swept = sweep(extra) if due else None
+    problems: list[str] = []
+    swept = _step("the sweep", sweep, extra, problems) if whole and NO_SWEEP not in arguments else None
+    compared = _step("the comparison with the simulator", simulated, extra, problems) if whole else None
     seconds = time.monotonic() - started
-    problems = ["there is no sabotage matrix: the sweep came to no end"] if due and swept is None else []
-    problems += finish.summarised(seconds, swept)
-    problems += simulated(extra) if is_whole(extra) else []
-    problems += [*finish.reported(), *finish.attested()]
+    problems += [*finish.summarised(seconds, swept, compared), *finish.reported(), *finish.attested()]
     for problem in problems:
         sys.stderr.write(f"drills: {problem}\n")
     sys.stdout.write(
         f"drills: {'green' if not status and not problems else 'RED'} after {seconds:.0f} s; summary {folder.SUMMARY}\n"
     )
     return status or (1 if problems else 0)
+
+
+def _step(name: str, step: Step, extra: Sequence[str], problems: list[str]) -> dict[str, Any] | None:
+    """What `step` found; None, and a word in `problems`, where it came to no end."""
+    try:
+        return step(extra)
+    except ReportError as error:
+        problems.append(f"{name} came to no end: {error}")
+        return None
 
 
 def run_pytest(extra: Sequence[str]) -> int:

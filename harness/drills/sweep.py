@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -11,37 +9,21 @@ from typing import Any
 from harness.collection.shard import Shard
 from harness.drills.arguments import option
 from harness.drills.folder import RECORDS, SABOTAGE
-from harness.errors import ReportError
+from harness.drills.side_by_side import side_by_side
 from harness.sabotage import collected, kept, matrix
 
 
-def sweep(extra: Sequence[str]) -> dict[str, Any] | None:
-    """Sweep the controls in as many processes as pytest had workers; the matrix, None when there is none."""
-    try:
-        parts = shares(extra, collected.caught(RECORDS))
-    except ReportError as error:
-        sys.stderr.write(f"drills: {error}\n")
-        return None
-    running = []
-    for number, names in enumerate(parts):
-        target = SABOTAGE.with_name(f"sabotage-{number}.json")
-        command = [sys.executable, "-m", "cordon", "drills", "sabotage", "--fresh", "--quiet", f"--output={target}"]
-        command += [f"--engine={option(extra, '--engine') or 'auto'}", f"--records={RECORDS}"]
-        running.append((target, subprocess.Popen([*command, *(f"--control={name}" for name in names)])))
-    try:
-        for _, process in running:
-            process.wait()
-        raws = [kept.read(target) for target, _ in running]
-    except ReportError as error:
-        sys.stderr.write(f"drills: {error}\n")
-        return None
-    finally:
-        for target, process in running:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                process.wait()
-            target.unlink(missing_ok=True)
-    merged = matrix.merged(raws)
+def sweep(extra: Sequence[str]) -> dict[str, Any]:
+    """Sweep the controls in as many processes as pytest had workers; the matrix. Raises `ReportError` without one."""
+    parts = shares(extra, collected.caught(RECORDS))
+    command = [sys.executable, "-m", "cordon", "drills", "sabotage", "--fresh", "--quiet"]
+    command += [f"--engine={option(extra, '--engine') or 'auto'}", f"--records={RECORDS}"]
+    targets = {SABOTAGE.with_name(f"sabotage-{number}.json"): names for number, names in enumerate(parts)}
+    commands = {
+        target: [*command, f"--output={target}", *(f"--control={name}" for name in names)]
+        for target, names in targets.items()
+    }
+    merged = matrix.merged(side_by_side(commands, kept.read))
     kept.write(SABOTAGE, merged)
     return merged
 

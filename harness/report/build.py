@@ -20,6 +20,7 @@ from executor.host.tools import need_tool
 from harness.errors import ReportError
 from harness.judgement.coverage import Covered, drawing
 from harness.report import front, records
+from harness.report.whole_file import write_text
 
 RESULTS: Final = Path("build/drills/allure-results")
 REPORT: Final = Path("build/drills/report")
@@ -65,9 +66,7 @@ def _with_front_page(index: Path, folder: Path) -> None:
     material = front.read(folder, drawing(covered))
     if material is not None:
         document = front.weave(document, front.render(replace(material, pages=front.pages(document))))
-    part = index.with_name(f"{index.name}.part")
-    part.write_text(document, encoding="utf-8")
-    part.replace(index)
+    write_text(index, document)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from harness.conform import kept as conformance
 from harness.errors import ReportError
 from harness.report import records, summary
 from harness.report.records import Record
+from harness.report.whole_file import write_json
 from harness.sabotage import kept, matrix
 
 RESULTS: Final = "allure-results"
@@ -59,7 +60,7 @@ def merge(folders: Sequence[Path], target: Path, policies: Path) -> dict[str, An
     _results(folders, target / RESULTS)
     _junit([folder / JUNIT for folder in folders], target / JUNIT)
     records.write(target / records.FILE, found, covered)
-    summary.write(target / SUMMARY, whole)
+    write_json(target / SUMMARY, whole)
     return whole
 
 

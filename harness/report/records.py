@@ -14,6 +14,7 @@ from harness.judgement import coverage, trail
 from harness.judgement.coverage import Covered
 from harness.judgement.judge import Judgement, is_host_weakened
 from harness.judgement.runs import Run
+from harness.report.whole_file import read_json, write_text
 
 Record = dict[str, Any]
 """JSON-like; see `of`."""
@@ -98,9 +99,7 @@ def _run(run: Run, *, untried: bool) -> Record:
 def write(path: Path, found: Sequence[Record], covered: Covered, *, shard: str = "") -> None:
     """Write the records of a session, what its audit trails cover, and which shard it was (empty: none)."""
     content = {"schema": SCHEMA, "shard": shard, "covered": covered.to_json(), "records": list(found)}
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps(content, sort_keys=True) + "\n")
 
 
 def read(paths: Iterable[Path]) -> tuple[list[Record], Covered]:
@@ -108,13 +107,11 @@ def read(paths: Iterable[Path]) -> tuple[list[Record], Covered]:
     found: list[Record] = []
     covered = Covered()
     for path in paths:
+        raw = read_json(path, SCHEMA, "records of drills")
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            if raw["schema"] != SCHEMA:
-                raise ReportError(f"{path} holds no records of this version")
             found += raw["records"]
             covered |= Covered.from_json(raw["covered"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise ReportError(f"{path} cannot be read as records of drills: {error}") from None
     return found, covered
 
@@ -122,4 +119,4 @@ def read(paths: Iterable[Path]) -> tuple[list[Record], Covered]:
 def shard_of(path: Path) -> str:
     """Which shard left the records in `path`, as `I/N`; empty for one that was no shard. Raises `ReportError`."""
     read([path])
-    return str(json.loads(path.read_text(encoding="utf-8")).get("shard", ""))
+    return str(read_json(path, SCHEMA, "records of drills").get("shard", ""))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 from collections import Counter
@@ -72,14 +71,6 @@ def source_of(root: Path) -> dict[str, Any]:
     except OutsideError:
         return dict(UNKNOWN_SOURCE)
     return {"commit": commit, "modified": modified}
-
-
-def write(target: Path, summary: dict[str, Any]) -> None:
-    """Write `summary`, whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.part")
-    part.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(target)
 
 
 def _plan(plan: str, records: Sequence[Record]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from executor.clock import Clock, rfc3339
+from harness.report.whole_file import write_text
 
 FILE: Final = "trend.jsonl"
 KEPT: Final = 200
@@ -50,7 +51,4 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def write(path: Path, lines: Iterable[dict[str, Any]]) -> None:
     """Keep the last lines, whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    text = "".join(f"{json.dumps(line, sort_keys=True)}\n" for line in list(lines)[-KEPT:])
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_text(path, "".join(f"{json.dumps(line, sort_keys=True)}\n" for line in list(lines)[-KEPT:]))
