@@ -1,5 +1,7 @@
 """The dead man's switch (DESIGN 5.7): a machine that is kept longer than its task may take is destroyed under it.
 
+The kill switch borrows its hand (`cut`) for tasks that run no command at the time.
+
 One thread for all machines, apart from those that run tasks: whatever such a thread hangs in, its machine goes, the
 channel closes with it, and the thread finds out. Time comes from the clock; the thread only waits in real time.
 """
@@ -23,11 +25,16 @@ LOOK_S: Final = 0.25
 
 @dataclass(slots=True, eq=False)
 class Hold:
-    """One machine that is assigned; `fired` once it was destroyed for being kept too long."""
+    """One machine that is assigned."""
 
     machine: Machine
     deadline_ns: int
     fired: bool = False
+    """Whether it was destroyed for being kept too long."""
+    cut: bool = False
+    """Whether somebody wanted it taken away before that."""
+    gone: bool = False
+    """Whether it is destroyed, or about to be, for either reason."""
 
 
 class DeadMan:
@@ -62,10 +69,16 @@ class DeadMan:
         with self._changed:
             hold.deadline_ns = self._clock.monotonic_ns() + allowed_ns
 
+    def cut(self, hold: Hold) -> None:
+        """Destroy its machine now, whatever its task's thread hangs in. Returns at once."""
+        with self._changed:
+            hold.cut = not hold.fired
+            self._changed.notify_all()
+
     def next_ns(self) -> int | None:
         """When the next machine is due, for virtual time, which must not jump past it; None while none is held."""
         with self._changed:
-            return min((hold.deadline_ns for hold in self._holds if not hold.fired), default=None)
+            return min((hold.deadline_ns for hold in self._holds if not (hold.gone or hold.cut)), default=None)
 
     def close(self) -> None:
         """Stop watching."""
@@ -85,12 +98,13 @@ class DeadMan:
                     return
                 due = self._due()
                 for hold in due:
-                    hold.fired = True
-                    self.fired += 1
+                    hold.gone = True
+                    hold.fired = not hold.cut
+                    self.fired += hold.fired
             for hold in due:
                 with contextlib.suppress(CordonError):  # its own thread finds out, and tries again
                     hold.machine.destroy()
 
     def _due(self) -> list[Hold]:
         now = self._clock.monotonic_ns()
-        return [hold for hold in self._holds if now >= hold.deadline_ns and not hold.fired]
+        return [hold for hold in self._holds if (hold.cut or now >= hold.deadline_ns) and not hold.gone]

@@ -78,7 +78,7 @@ class Occupancy:
     @staticmethod
     def cause(passage: Passage, error: OutsideError) -> tuple[str, str]:
         """(code, message) of what the task is aborted for: where its machine is lost, why that is."""
-        lost = isinstance(error, (GuestLostError, HypervisorError)) and not (passage.hold and passage.hold.fired)
+        lost = isinstance(error, (GuestLostError, HypervisorError)) and not (passage.hold and passage.hold.gone)
         if passage.machine is None or not lost:
             return error.code, str(error)
         fate = passage.machine.fate(0 if isinstance(error, ChannelTimeoutError) else FATE_S)

@@ -7,7 +7,7 @@ from typing import Final
 
 from executor.api import Request
 from executor.channel.session import Denial
-from executor.control.kill import KillOrder, KillSwitch
+from executor.control.kill import KILLED, Killable, KillOrder
 from executor.deadman import Hold
 from executor.governance import Granted
 from executor.intent import Command, Intent
@@ -38,7 +38,9 @@ class Passage:
     request: Request
     trail: Trail
     parent: Intent
-    """Whose kill orders count and whose requester answers for it."""
+    """Whose requester answers for it; of a run within a run the outer one."""
+    killable: Killable
+    """What kill orders reach: the parent's."""
     decision: Decision | None = None
     granted: Granted | None = None
     results: list[CommandResult] = field(default_factory=list)
@@ -63,9 +65,20 @@ class Passage:
         """What to run, in order."""
         return commands_of(self.request.intent, self.request.attempt)
 
-    def kill_order(self, kills: KillSwitch) -> KillOrder | None:
+    @property
+    def kill_order(self) -> KillOrder | None:
         """The order to kill it, where one has come."""
-        return None if KILL_SWITCH in self.request.weaken else kills.order_for(self.parent.intent_id)
+        return None if KILL_SWITCH in self.request.weaken else self.killable.order
+
+    def check_alive(self) -> None:
+        """Raises `EndError` where an order has come and nothing else has ended the task: no more of it is begun."""
+        if (order := self.kill_order) and self.effect in {"completed", "failed"}:
+            raise self.killed(order)
+
+    def killed(self, order: KillOrder) -> EndError:
+        """`order` came while no command ran."""
+        self.trail.emit("exec_event.ABORTED", "cp20", {"cause": KILLED, **order.data()})
+        return EndError("aborted", (KILLED,), "it was killed while no command of it ran")
 
     def denied(self, denial: Denial) -> EndError:
         """The guest refused: its own check stands behind the host's."""

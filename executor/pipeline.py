@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from executor.api import Request
 from executor.budget import Budget, Reservation
 from executor.clock import Clock
-from executor.control.kill import KILLED, KillSwitch
+from executor.control.kill import KILLED, Killable, KillSwitch
 from executor.deadman import DeadMan
 from executor.errors import (
     AuditError,
@@ -84,11 +85,11 @@ class Pipeline:
 
     def run(self, request: Request) -> Outcome:
         """Take `request` to its end. Raises `AuditError` when the record cannot be kept; nothing runs without one."""
-        with self.kills.entered(request.intent.intent_id, request.intent.requester):
-            return self._run(request, request.intent)
+        with self.kills.entered(request.intent.intent_id, request.intent.requester) as killable:
+            return self._run(request, request.intent, killable)
 
-    def _run(self, request: Request, parent: Intent) -> Outcome:
-        """`parent`: whose kill orders count and whose requester answers for it; of a run within a run the outer one."""
+    def _run(self, request: Request, parent: Intent, killable: Killable) -> Outcome:
+        """`parent`: whose requester answers for it; of a run within a run the outer one, as with `killable`."""
         trail = Trail(
             self._log,
             self._clock,
@@ -97,7 +98,7 @@ class Pipeline:
             drop="event_drop" in request.weaken,
             told=request.observer.event if request.observer else lambda _: None,
         )
-        passage = Passage(request, trail, parent)
+        passage = Passage(request, trail, parent, killable)
         try:
             self._govern(passage)
             if passage.decision is None or passage.granted is None:
@@ -123,7 +124,7 @@ class Pipeline:
     def _govern(self, passage: Passage) -> None:
         """From the intent to a verified lease, or `EndError`."""
         request, trail = passage.request, passage.trail
-        passage.decision = decision = self._governance.decide(request, trail, self._validate)
+        passage.decision = decision = self._governance.decide(request, trail, partial(self._validate, passage.killable))
         if not decision.allowed and "policy" not in request.weaken:
             raise EndError("denied", decision.codes, "; ".join(reason.msg for reason in decision.reasons))
         try:
@@ -150,6 +151,7 @@ class Pipeline:
                 trail.emit("task_event.DISPATCHED", "cp20")
             self._machines.acquire(passage, decision)
             self._tasks.run(passage, granted, limits)
+            self._conclude(passage)
             self._answer(passage, decision, granted)
         except FrameViolationError as violation:
             trail.emit("channel_event.VIOLATION", "cp20", {"reason": violation.reason})
@@ -183,14 +185,25 @@ class Pipeline:
         """Empty, or why a task is not dispatched although its turn has come."""
         if self.halted.is_set():
             return HALTED
-        return KILLED if passage.kill_order(self.kills) else ""
+        return KILLED if passage.kill_order else ""
 
-    def _validate(self, intent: Intent) -> Review:
+    def _validate(self, killable: Killable, intent: Intent) -> Review:
         """cp18: run the patch's own tests down this same path, as an intent of cp18's."""
         sub = validating(intent)
-        return validation.judge(intent, self._run(Request(sub), intent).results if sub else ())
+        return validation.judge(intent, self._run(Request(sub), intent, killable).results if sub else ())
+
+    @staticmethod
+    def _conclude(passage: Passage) -> None:
+        """The commands have ended; `EndError` where an order had said that they were to be killed."""
+        if passage.parent is passage.request.intent:  # of a run within a run the outer one is still under way
+            passage.killable.conclude()
+        passage.check_alive()
 
     def _abort(self, passage: Passage, cause: str, message: str) -> None:
+        if passage.hold and passage.hold.cut and (order := passage.kill_order):
+            end = passage.killed(order)
+            passage.effect, passage.reasons, passage.message = end.effect, end.reasons, str(end)
+            return
         if passage.hold and passage.hold.fired:
             cause, message = OUTLIVED, WORDS[OUTLIVED]
         what = {"what": WORDS[cause]} if cause in WORDS else {}
@@ -256,7 +269,7 @@ class Pipeline:
         if (
             granted is None
             or passage.reasons in _NEVER_DISPATCHED
-            or (passage.reasons == (KILLED,) and not passage.ran)
+            or (passage.reasons == (KILLED,) and not trail.seen("task_event.DISPATCHED"))
         ):
             return outcome  # nothing was dispatched: there is no run to report
         if not passage.released:

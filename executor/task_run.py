@@ -52,6 +52,7 @@ class TaskRunner:
         if passage.machine is None:
             raise BugError("dispatched without a machine")
         with self._dead_man.holding(passage.machine, self._allowed(passage, HANDLING_NS)) as passage.hold:
+            self._idle(passage)
             self._run_commands(passage, passage.machine, granted, limits)
 
     def _run_commands(self, passage: Passage, machine: Machine, granted: Granted, limits: Limits) -> None:
@@ -87,7 +88,7 @@ class TaskRunner:
             self._clock,
             limits,
             Watch(
-                lambda: KILL_SWITCH if passage.kill_order(self._kills) else self._governance.stop_reason(granted),
+                lambda: KILL_SWITCH if passage.kill_order else self._governance.stop_reason(granted),
                 monitored=lambda sample: trail.emit("resource_event.MONITORED", "cp19", sample),
                 noticed=lambda notice: trail.emit(f"resource_event.{notice.kind}", "cp19", notice.data()),
                 throttled=lambda ns: trail.emit("channel_event.THROTTLED", "cp20", {"held_ms": ns // 1_000_000}),
@@ -104,6 +105,12 @@ class TaskRunner:
         if machine.alive:
             self._extend(passage, HANDLING_NS)
             self._collect(passage, machine, granted)
+
+    def _idle(self, passage: Passage) -> None:
+        """No command runs: whoever orders the task's end takes its machine away. `EndError` where that has come."""
+        if (hold := passage.hold) and KILL_SWITCH not in passage.request.weaken:
+            passage.killable.idle(lambda: self._dead_man.cut(hold))
+        passage.check_alive()
 
     @staticmethod
     def _allowed(passage: Passage, duration_ns: int) -> int:
@@ -157,6 +164,7 @@ class TaskRunner:
         trail = passage.trail
         trail.task_id = task_id
         trail.settle()  # nothing of the task runs before all that led to it is on record
+        self._idle(passage)
         begun = self._clock.monotonic_ns()
         with trail.stage("start", "guest"):
             started = runner.start(
@@ -164,6 +172,7 @@ class TaskRunner:
             )
         if isinstance(started, Denial):
             raise passage.denied(started)
+        passage.killable.busy()
         self._extend(passage, longest_ns)  # counted from here: on a crowded host the guest takes seconds to begin
         with trail.within():  # the command runs already
             run, ending, result = self._follow(passage, runner, task_id, command, started)
@@ -173,6 +182,7 @@ class TaskRunner:
         passage.results.append(result)
         passage.samples.extend(run.samples)
         self._record_end(passage, ending, result)
+        self._idle(passage)
         return ending.effect == "completed"
 
     def _follow(
@@ -207,7 +217,7 @@ class TaskRunner:
         if ending.breach:
             passage.reasons = (f"quota.{ending.breach}",)
         data = exec_data(ending, result)
-        if ending.by == KILL_SWITCH and (order := passage.kill_order(self._kills)):
+        if ending.by == KILL_SWITCH and (order := passage.kill_order):
             data |= order.data()
             passage.reasons = (KILLED,)
         trail.emit(f"exec_event.{ending.event}", "cp20", data, with_next=True)

@@ -7,8 +7,9 @@ import sys
 from typing import Final
 
 from cordon.commands._bridge import add_connection, own_pair, server_key
-from cordon.terminal import print_json
+from cordon.terminal import one_line, print_json
 from executor.control.client import ControlClient
+from executor.errors import MisuseError
 
 HELP: Final = "end one task, a requester's tasks, or all: running ones within a second, waiting ones are turned away"
 
@@ -31,12 +32,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Give the order; 1 when it reached nobody."""
-    scope = "task" if args.task else "requester" if args.requester else "all"
-    name = args.task or args.requester or ""
+    scope = "all" if args.all else "requester" if args.task is None else "task"
+    name = args.requester if args.task is None else args.task
+    if not args.all and not name:  # an unset variable in a script must not end everything
+        raise MisuseError(f"--{scope}: a name is wanted, this one is empty; `--all` ends everything")
     with ControlClient(
         args.connect, server_key=server_key(args, control=True), pair=own_pair(args, "operator")
     ) as control:
-        done = control.kill(scope, name, args.why)
+        done = control.kill(scope, name or "", args.why)
     if args.json:
         print_json(done)
     else:
@@ -44,4 +47,7 @@ def run(args: argparse.Namespace) -> int:
             f"{len(done['killed'])} running tasks killed, {done['flushed']} waiting tasks turned away, "
             f"ordered in {done['took_us'] / 1000:.0f} ms\n"
         )
+        if not done["killed"] and not done["flushed"]:
+            what = "nothing" if args.all else f"nothing of {scope} {one_line(name)[:80]}"
+            sys.stderr.write(f"cordon: {what} runs or waits here: it has ended, or the name is another\n")
     return 0 if done["killed"] or done["flushed"] else 1

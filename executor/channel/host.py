@@ -14,9 +14,10 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import threading
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -75,6 +76,9 @@ class GuestChannel:
         self._throttled_ns = 0
         self._throttles = 0
         self._closed = False
+        self._using = 0
+        """Threads inside a call that knows the descriptor by its number."""
+        self._lock = threading.Lock()
 
     @classmethod
     def connect(cls, path: Path, clock: Clock, *, deadline_ns: int, guard: IOGuard | None = None) -> GuestChannel:
@@ -104,8 +108,29 @@ class GuestChannel:
         if "ioguard" in controls:
             self._guard = IOGuard(self._clock.monotonic_ns(), refill=UNGUARDED, burst=UNGUARDED)
 
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """While inside, `close` leaves the descriptor to whoever is: its number is another's as soon as it is free."""
+        with self._lock:
+            self._using += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._using -= 1
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the socket where nobody needs it any more. Called with the lock held."""
+        if self._closed and not self._using:
+            self._sock.close()
+
     def send(self, message: pb.ToGuest) -> None:
         """Send one message; raises `GuestLostError` when the guest is gone or takes nothing for 10 s."""
+        with self._in_use():
+            self._send(message)
+
+    def _send(self, message: pb.ToGuest) -> None:
         self._sent += 1
         left = memoryview(encode(self._sent, message.SerializeToString()))
         deadline = self._clock.monotonic_ns() + SEND_NS
@@ -126,6 +151,12 @@ class GuestChannel:
         Raises `ChannelTimeoutError` at `deadline_ns` (monotonic), `GuestLostError` at end of file and
         `FrameViolationError` at the first broken rule; after the last two the channel is closed.
         """
+        if self._inbox:
+            return self._inbox.popleft()
+        with self._in_use():
+            return self._receive(deadline_ns)
+
+    def _receive(self, deadline_ns: int) -> pb.FromGuest:
         while not self._inbox:
             self._fileno()  # a closed channel says so before anything else is judged
             self._check_half_frame()
@@ -153,11 +184,12 @@ class GuestChannel:
 
     def hung_up(self) -> bool:
         """Whether the other end is gone; reads nothing."""
-        if self._closed:
-            return True
-        poller = select.poll()
-        poller.register(self._sock.fileno(), select.POLLRDHUP)
-        return bool(poller.poll(0))
+        with self._in_use():
+            if self._closed:
+                return True
+            poller = select.poll()
+            poller.register(self._sock.fileno(), select.POLLRDHUP)
+            return bool(poller.poll(0))
 
     def statistics(self) -> dict[str, int]:
         """Counters: bytes_received, frames_sent, throttles, throttled_ns."""
@@ -170,12 +202,13 @@ class GuestChannel:
 
     def close(self) -> None:
         """Close the socket; a second call is silent. A thread waiting in `receive` gets `GuestLostError`."""
-        if not self._closed:
-            self._closed = True
-            self._inbox.clear()  # nothing of a peer that broke the protocol is acted on
-            with contextlib.suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
-            self._sock.close()
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._inbox.clear()  # nothing of a peer that broke the protocol is acted on
+                with contextlib.suppress(OSError):
+                    self._sock.shutdown(socket.SHUT_RDWR)
+            self._let_go()
 
     def _take(self, data: bytes) -> None:
         self._received += len(data)

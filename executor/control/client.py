@@ -10,7 +10,7 @@ import zmq
 
 from executor import canonical
 from executor.bridge.curve import CurvePair
-from executor.control.desk import VERSION, order
+from executor.control.desk import MAX_MESSAGE, VERSION, order
 from executor.control.permit import Challenge, sign
 from executor.errors import InvalidInputError, MisuseError, OutsideError, RequestRefusedError
 from executor.keys import Signer
@@ -73,7 +73,10 @@ class ControlClient:
     def _ask(self, op: str, **fields: str) -> dict[str, Any]:
         """Raises `RequestRefusedError` as the service says, `OutsideError` when it says nothing."""
         order_id = secrets.token_hex(8)
-        self._socket.send(order(op, order_id, **fields))
+        message = order(op, order_id, **fields)
+        if len(message) > MAX_MESSAGE:  # the service hangs up on it without a word
+            raise InvalidInputError(f"an order has at most {MAX_MESSAGE} bytes, this one {len(message)}: say less")
+        self._socket.send(message)
         deadline = time.monotonic() + ANSWER_S
         while self._socket.poll(max(0, int((deadline - time.monotonic()) * 1000))):
             raw = canonical.loads(self._socket.recv(), where="answer")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,8 @@ from executor.errors import FrameViolationError, GuestLostError
 
 CLOCK = SystemClock()
 SECOND = 1_000_000_000
+POLL = 7
+"""poll(2)'s number on x86-64."""
 
 
 @pytest.fixture
@@ -120,6 +124,51 @@ def test_closing_wakes_a_waiting_reader(ends: tuple[GuestChannel, socket.socket]
     reader.join(5)
     assert not reader.is_alive()
     assert len(raised) == 1
+
+
+def test_closing_wakes_a_reader_although_its_descriptor_is_anothers_at_once() -> None:
+    """Whoever closes opens something next, on the same number: the reader must not wait for that one.
+
+    Both threads on one processor: the reader, woken, looks only after the number was given away.
+    """
+    processors = os.sched_getaffinity(0)
+    one = {min(processors)}
+    for _ in range(10):
+        host, guest = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        channel, waits = GuestChannel(host, CLOCK), threading.Event()
+
+        def read(channel: GuestChannel = channel, waits: threading.Event = waits) -> None:
+            os.sched_setaffinity(0, one)
+            waits.set()
+            with pytest.raises(GuestLostError, match="closed"):
+                channel.receive(soon(20))
+
+        reader = threading.Thread(target=read, daemon=True)
+        os.sched_setaffinity(0, one)
+        try:
+            reader.start()
+            waits.wait(5)
+            _wait_asleep(reader)
+            channel.close()
+            taken = [os.eventfd(0) for _ in range(4)]
+        finally:
+            os.sched_setaffinity(0, processors)
+        reader.join(5)
+        woken = not reader.is_alive()
+        for descriptor in taken:
+            os.close(descriptor)
+        guest.close()
+        assert woken
+        assert host.fileno() == -1, "who was last has closed it"
+
+
+def _wait_asleep(thread: threading.Thread) -> None:
+    """Wait until the kernel says that `thread` sleeps in its poll."""
+    deadline = soon()
+    where = Path(f"/proc/self/task/{thread.native_id}/syscall")
+    while not where.read_text().startswith(f"{POLL} "):
+        assert CLOCK.monotonic_ns() < deadline
+        os.sched_yield()
 
 
 def test_a_flood_is_read_no_faster_than_the_bucket_allows() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from executor.api import LeaseLife, LeaseStep
+from executor.control.kill import KillOrder
 from executor.intent import Command, FileIn, Limits
 from executor.outcome import Outcome
 from executor.service import LocalExecutor
@@ -189,6 +190,53 @@ def test_revocation_kills_a_running_command(executor: LocalExecutor, ask: Ask) -
     )
     assert (outcome.effect, outcome.reasons) == ("killed", ("lease.revoked",))
     assert kinds(outcome).index("lease_event.REVOKED") < kinds(outcome).index("exec_event.KILLED")
+
+
+class KillingAt:
+    """Looks on, and kills the task when `kind` is on record for the first time."""
+
+    def __init__(self, executor: LocalExecutor, kind: str) -> None:
+        self._executor = executor
+        self._kind = kind
+        self.reached: tuple[str, ...] | None = None
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        if event["type"] == self._kind and self.reached is None:
+            self.reached = self._executor.kill(KillOrder("task", event["intent_id"], "ada", "enough"))
+
+    def output(self, command: int, stream: int, data: bytes) -> None:
+        """Not of interest."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "ran"),
+    [
+        ("task_event.DISPATCHED", 0),
+        ("vm_event.ACQUIRED", 0),
+        ("rollback_event.CREATED", 0),
+        ("exec_event.FINISHED", 1),
+    ],
+)
+def test_kill_order_reaches_a_task_while_no_command_runs(
+    executor: LocalExecutor, ask: Ask, kind: str, ran: int
+) -> None:
+    """While its machine is made, prepared, or between two commands: no further command starts, who did it is told."""
+    killing = KillingAt(executor, kind)
+    request = ask(["true"], ["echo", "late"], observer=killing)
+    outcome = executor.run(request)
+    assert killing.reached == (request.intent.intent_id,)
+    assert (outcome.effect, outcome.reasons, len(outcome.results)) == ("aborted", ("control.killed",), ran)
+    assert kinds(outcome).count("exec_event.STARTED") == ran
+    (ended,) = [event["data"] for event in outcome.events if event["type"] == "exec_event.ABORTED"]
+    assert ended == {"cause": "control.killed", "scope": "task", "ordered_by": "ada", "why": "enough"}
+    assert machine.check_trace(outcome.events, complete=True) == []
+
+
+def test_kill_order_passes_by_what_only_cleans_up(executor: LocalExecutor, ask: Ask) -> None:
+    """Its commands have ended: the order is said to have reached nobody, and the task stays completed."""
+    killing = KillingAt(executor, "resource_event.RELEASED")
+    assert executor.run(ask("true", observer=killing)).effect == "completed"
+    assert killing.reached == ()
 
 
 def test_kill_switch_ends_a_running_command(executor: LocalExecutor, ask: Ask) -> None:

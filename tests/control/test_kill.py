@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cordon.__main__ import main
+from cordon.parser import EXIT_MISUSE
+from executor.control.desk import MAX_MESSAGE
 from executor.control.kill import MAX_EARLY, KillOrder, KillSwitch
 from executor.errors import InvalidInputError, RequestRefusedError
 from executor.svf import read
@@ -27,25 +30,25 @@ def test_order_reaches_what_it_means_and_nothing_else(
     """Of any tasks that run, exactly those an order means have it, and the first order is the one that counts."""
     switch = KillSwitch()
     contexts = [switch.entered(intent_id, requester) for intent_id, requester in running.items()]
-    for context in contexts:
-        context.__enter__()
+    tasks = {context.__enter__() for context in contexts}
     meant = {name for name, requester in running.items() if first.reaches(name, requester)}
     assert set(switch.pull(first)) == meant
     switch.pull(late)
-    for name, requester in running.items():
+    for task in tasks:
+        name, requester = task.intent_id, task.requester
         expected = first if name in meant else late if late.reaches(name, requester) else None
-        assert switch.order_for(name) == expected
+        assert task.order == expected
     for context in contexts:
         context.__exit__(None, None, None)
-    assert all(switch.order_for(name) is None for name in running)
+    assert switch.pull(KillOrder("all", "", "op")) == ()
 
 
 def test_order_does_not_reach_what_comes_later() -> None:
     """Killing everything is no ban: the next task runs."""
     switch = KillSwitch()
     assert switch.pull(KillOrder("all", "", "op")) == ()
-    with switch.entered("late", "cbo"):
-        assert switch.order_for("late") is None
+    with switch.entered("late", "cbo") as task:
+        assert task.order is None
 
 
 def test_task_that_is_about_to_enter_is_reached() -> None:
@@ -53,11 +56,25 @@ def test_task_that_is_about_to_enter_is_reached() -> None:
     switch = KillSwitch()
     order = KillOrder("requester", "cbo", "op")
     assert switch.pull(order, ["handed-out"]) == ("handed-out",)
-    with switch.entered("handed-out", "cbo"):
-        assert switch.order_for("handed-out") == order
+    with switch.entered("handed-out", "cbo") as task:
+        assert task.order == order
     switch.pull(order, ["old", *(f"gone-{number}" for number in range(MAX_EARLY))])
-    with switch.entered("old", "cbo"):
-        assert switch.order_for("old") is None
+    with switch.entered("old", "cbo") as task:
+        assert task.order is None
+
+
+def test_order_cuts_a_task_that_runs_no_command_and_passes_one_by_that_is_over() -> None:
+    """The first order takes the machine away, once; none is said to have killed what only cleans up."""
+    switch, first = KillSwitch(), KillOrder("task", "one", "op")
+    with switch.entered("one", "cbo") as one, switch.entered("two", "cbo") as two:
+        cuts: list[str] = []
+        one.idle(lambda: cuts.append("one"))
+        two.idle(lambda: cuts.append("two"))
+        two.busy()
+        assert switch.pull(first) == ("one",)
+        assert switch.pull(KillOrder("all", "", "op")) == ("one", "two")
+        assert (cuts, one.conclude()) == (["one"], first)
+        assert switch.pull(first) == ()
 
 
 @pytest.mark.parametrize(
@@ -112,3 +129,31 @@ def test_one_task_is_killed_by_the_id_its_owner_knows(stand: Stand) -> None:
         with pytest.raises(RequestRefusedError, match="must be empty"):
             operator.kill("all", "one")
         stand.executor.gate("go").set()
+
+
+def _typed(stand: Stand, *words: str) -> int:
+    """`cordon kill WORDS`, as an operator types it."""
+    keys = stand.state / "keys" / "curve"
+    here = ["--connect", stand.service.control.endpoint, "--key", f"{keys}/stop.key"]
+    return main(["kill", *here, "--server-key", f"{keys}/control.pub", *words])
+
+
+@pytest.mark.parametrize("words", [("--task", ""), ("--requester", ""), ("--task=",)])
+def test_an_empty_name_kills_nobody(stand: Stand, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """`cordon kill --task "$ID"` where ID is not set: wrong use, and what runs runs on."""
+    with stand.client() as client:
+        task = client.submit(intent("one", "wait", "go"))
+        stand.executor.wait_started(1)
+        assert _typed(stand, *words) == EXIT_MISUSE
+        assert "a name is wanted" in capsys.readouterr().err
+        assert stand.executor.orders == []
+        stand.executor.gate("go").set()
+        assert task.outcome.result(10).effect == "completed"
+
+
+def test_who_is_not_there_is_told_at_once(stand: Stand, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown id says so with exit 1; an order that is too long is refused here, and not met by silence."""
+    assert _typed(stand, "--task", "q-nobody") == 1
+    assert "nothing of task q-nobody runs or waits here" in capsys.readouterr().err
+    assert _typed(stand, "--all", "--why", "y" * MAX_MESSAGE) == EXIT_MISUSE
+    assert f"at most {MAX_MESSAGE} bytes" in capsys.readouterr().err
