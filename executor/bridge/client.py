@@ -25,7 +25,7 @@ from typing import Any, Final, Literal, Self
 import zmq
 
 from executor.bridge import wire
-from executor.bridge.curve import CurvePair
+from executor.bridge.curve import CurvePair, dial
 from executor.bridge.outcome_wire import unpack
 from executor.errors import InvalidInputError, MisuseError, OutsideError, RequestRefusedError
 from executor.intent import Intent
@@ -104,10 +104,7 @@ class BridgeClient:
 
         `server_key`: the executor's public key; nobody else can answer. `pair`: this client's own.
         """
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
-        options: dict[int, Any] = {
-            zmq.LINGER: 0,
+        options = {
             zmq.SNDTIMEO: SEND_MS,
             zmq.SNDHWM: 0,  # what is submitted waits in this process, not in an exception
             zmq.RCVHWM: 0,
@@ -116,17 +113,8 @@ class BridgeClient:
             zmq.HEARTBEAT_TIMEOUT: 15_000,
             zmq.RECONNECT_IVL: 100,
             zmq.RECONNECT_IVL_MAX: 5_000,
-            zmq.CURVE_SERVERKEY: server_key,
-            zmq.CURVE_PUBLICKEY: pair.public,
-            zmq.CURVE_SECRETKEY: pair.secret,
         }
-        for option, value in options.items():
-            self._socket.setsockopt(option, value)
-        try:
-            self._socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            self._context.destroy(0)
-            raise MisuseError(f"cannot connect to {endpoint}: {error.strerror}") from None
+        self._context, self._socket = dial(endpoint, server_key=server_key, pair=pair, options=options)
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
         self._sending: list[Sequence[bytes]] = []

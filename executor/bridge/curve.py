@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,6 +44,29 @@ class CurvePair:
             # The text is not repeated: it may be a key with a typing error.
             raise InvalidInputError(f"{path}: not a CURVE secret key (40 characters of Z85)")
         return cls(zmq.curve_public(secret), secret)
+
+
+def dial(
+    endpoint: str, *, server_key: bytes, pair: CurvePair, options: Mapping[zmq.SocketOption, int]
+) -> tuple[zmq.Context[zmq.Socket[bytes]], zmq.Socket[bytes]]:
+    """A context and its one DEALER towards `endpoint`, where nobody but the holder of `server_key` can answer.
+
+    Raises `MisuseError` for an endpoint that ZeroMQ cannot use; then nothing stays open.
+    """
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.CURVE_SERVERKEY, server_key)
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, pair.public)
+    socket.setsockopt(zmq.CURVE_SECRETKEY, pair.secret)
+    for option, value in options.items():
+        socket.setsockopt(option, value)
+    try:
+        socket.connect(endpoint)
+    except zmq.ZMQError as error:
+        context.destroy(0)
+        raise MisuseError(f"cannot connect to {endpoint}: {error.strerror}") from None
+    return context, socket
 
 
 def make_pair(state: Path, name: str) -> CurvePair:

@@ -9,10 +9,10 @@ from typing import Any, Final, Self
 import zmq
 
 from executor import canonical
-from executor.bridge.curve import CurvePair
+from executor.bridge.curve import CurvePair, dial
 from executor.control.desk import MAX_MESSAGE, VERSION, order
 from executor.control.permit import Challenge, sign
-from executor.errors import InvalidInputError, MisuseError, OutsideError, RequestRefusedError
+from executor.errors import InvalidInputError, OutsideError, RequestRefusedError
 from executor.keys import Signer
 
 ANSWER_S: Final = 15.0
@@ -26,22 +26,9 @@ class ControlClient:
     def __init__(self, endpoint: str, *, server_key: bytes, pair: CurvePair) -> None:
         """`server_key`: the control socket's public key; `pair`: the operator's own."""
         self._endpoint = endpoint
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
-        options: dict[int, Any] = {
-            zmq.LINGER: 0,
-            zmq.MAXMSGSIZE: ANSWER_BYTES,
-            zmq.CURVE_SERVERKEY: server_key,
-            zmq.CURVE_PUBLICKEY: pair.public,
-            zmq.CURVE_SECRETKEY: pair.secret,
-        }
-        for option, value in options.items():
-            self._socket.setsockopt(option, value)
-        try:
-            self._socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            self._context.destroy(0)
-            raise MisuseError(f"cannot connect to {endpoint}: {error.strerror}") from None
+        self._context, self._socket = dial(
+            endpoint, server_key=server_key, pair=pair, options={zmq.MAXMSGSIZE: ANSWER_BYTES}
+        )
 
     def status(self) -> dict[str, Any]:
         """How the service stands."""
