@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
+from jsonschema.validators import extend
 from referencing import Registry, Resource
 
 from harness import schema
@@ -24,11 +25,21 @@ _KINDS: Final = {
 }
 
 
+def _is_whole(_: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Strict: Final[Any] = extend(  # type: ignore[no-untyped-call] # jsonschema gives it no types
+    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole)
+)
+"""JSON Schema counts 2.0 among the whole numbers; whoever counts hosts or workers by it gets a float."""
+
+
 @cache
-def _validator(name: str) -> Draft202012Validator:
+def _validator(name: str) -> Any:
     """The validator of a published schema; a schema may refer to the others by file name."""
     shared = Resource.from_contents(schema.load(schema.SCENARIO))
-    return Draft202012Validator(schema.load(name), registry=Registry().with_resource(schema.SCENARIO, shared))
+    return _Strict(schema.load(name), registry=Registry().with_resource(schema.SCENARIO, shared))
 
 
 def _schema_of(value: Any) -> str:

@@ -88,8 +88,10 @@ class _Builder:
         sources = self._each(raw, "sources", self._source)
         incidents = self._each(raw, "incidents", self._incident)
         serving = self._serving(raw["executor"], ("executor",))
+        budget = self._budget(raw["budget"]) if "budget" in raw else None
         sweep = tuple((knob, self._values(knob, raw["sweep"][knob])) for knob in KNOBS if knob in raw.get("sweep", {}))
         self._whole(raw, sources, incidents, serving)
+        self._bounded(raw.get("targets", {}), sources)
         if self._problems:
             raise ScenarioError(self._problems)
         return Load(
@@ -104,7 +106,7 @@ class _Builder:
             stages=Stages(
                 **{name: self._duration(value, ("stages", name)) for name, value in raw.get("stages", {}).items()}
             ),
-            budget=self._budget(raw["budget"]) if "budget" in raw else None,
+            budget=budget,
             incidents=incidents,
             targets=_targets(raw.get("targets", {})),
             sweep=sweep,
@@ -131,8 +133,12 @@ class _Builder:
         return Serving(workers, raw.get("pool", workers), coupled="workers" not in raw, **known)
 
     def _budget(self, raw: Mapping[str, Any]) -> BudgetPlan:
-        rest = {**raw, "policies": self._folder / raw["policies"]} if "policies" in raw else raw
-        return BudgetPlan(**rest)
+        if "policies" not in raw:
+            return BudgetPlan(**raw)
+        policies = self._folder / raw["policies"]
+        if not policies.is_dir():
+            self._wrong(("budget", "policies"), f"there is no folder {policies}")
+        return BudgetPlan(**{**raw, "policies": policies})
 
     def _source(self, raw: Mapping[str, Any], where: Where) -> Source:
         known = {name: raw[name] for name in ("requester", "timeout_s", "commands") if name in raw}
@@ -244,6 +250,16 @@ class _Builder:
                 self._wrong(("incidents", number, "hosts"), f"{one.hosts} of {serving.hosts} hosts cannot be lost")
         if raw.get("warmup_s", 0) >= raw.get("duration_s", float("inf")):
             self._wrong(("warmup_s",), "nothing is left to measure: it has to be below duration_s")
+
+    def _bounded(self, targets: Mapping[str, Any], sources: tuple[Source, ...]) -> None:
+        """A bound on a wait is one on somebody's."""
+        there = tuple(one.name for one in Priority if any(one in dict(source.priorities) for source in sources))
+        for name, limits in targets.items():
+            for whose in limits if isinstance(limits, dict) else ():
+                if whose not in there:
+                    self._wrong(
+                        ("targets", name, whose), f"no source has {whose} tasks: there is no wait to bound", there
+                    )
 
 
 def _targets(raw: Mapping[str, Any]) -> tuple[Target, ...]:

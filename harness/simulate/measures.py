@@ -79,7 +79,7 @@ class Measures:
     denied: Counter[str] = field(default_factory=Counter)
     """By code."""
     waits: dict[Priority, array[float]] = field(default_factory=lambda: {priority: _floats() for priority in Priority})
-    """Seconds in the queue, of tasks whose turn came."""
+    """Seconds in the queue, of tasks whose turn came; of those still there at the end, what they had waited by then."""
     turnarounds: dict[Priority, array[float]] = field(
         default_factory=lambda: {priority: _floats() for priority in Priority}
     )

@@ -69,7 +69,8 @@ class Model:
         serving = load.serving
         self.hosts = [Host(serving.workers) for _ in range(serving.hosts)]
         self.free = serving.workers * serving.hosts
-        self._workers = self.free
+        self.workers = self.free
+        """Of the hosts that are up, at a task or free."""
         self._stages = {
             name: getattr(load.stages, name).sampler(stream(load.seed, name))
             for name in ("review_s", "decision_s", "lease_s")
@@ -128,7 +129,7 @@ class Model:
         if not measures.arrived % TELL_EVERY:
             self._progress(measures.arrived, now)
         if not measures.arrived % measures.stride:
-            measures.point(now, len(self.queue), self._workers - self.free)
+            measures.point(now, len(self.queue), self.workers - self.free)
         if self.stopped is not None:
             self.stopped.refused += 1
             self._refuse(task, SAFE)
@@ -161,16 +162,12 @@ class Model:
 
     def _begin(self, task: Task) -> None:
         """A worker takes the task: review, decision, lease."""
-        now, measures = self.env.now, self.measures
+        now = self.env.now
         host = task.host = self._chosen()
         host.free -= 1
         self.free -= 1
         task.begun = now
-        waited = now - task.arrived
-        measures.queued_s += waited
-        if task.arrived >= self.load.warmup_s:
-            measures.waits[task.priority].append(waited)
-            task.party.waits.append(waited)
+        self._waited(task, now - task.arrived)
         took = self._judge(task, host)
         if took > 0:
             host.judging[task] = None
@@ -178,6 +175,13 @@ class Model:
             self.later(took, self._judged, task)
         else:
             self._decided(task)
+
+    def _waited(self, task: Task, waited: float) -> None:
+        """Note what `task` waited in the queue, in seconds."""
+        self.measures.queued_s += waited
+        if task.arrived >= self.load.warmup_s:
+            self.measures.waits[task.priority].append(waited)
+            task.party.waits.append(waited)
 
     def _chosen(self) -> Host:
         """A host with a free worker: one with a warm machine before one without, then the least busy one."""
@@ -324,7 +328,9 @@ class Model:
         waiting = self.queue.flush()
         here = [task for host in self.hosts for task in (*host.judging, *host.running)]
         measures.left = len(waiting) + len(here)
-        measures.queued_s += sum(now - task.arrived for task in waiting)
+        for task in waiting:
+            # Left out, a load that is never worked off would wait least: only those in front would be counted.
+            self._waited(task, now - task.arrived)
         measures.busy_s += sum(until - task.begun for task in here)
         measures.simulated_s = until
         measures.worker_s = self.load.serving.workers * sum(host.up_s(until) for host in self.hosts)

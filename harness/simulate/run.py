@@ -24,7 +24,16 @@ def simulate(load: Load, progress: Progress = lambda *_: None) -> tuple[dict[str
 
 def missed(found: dict[str, Any], targets: Iterable[Target]) -> list[str]:
     """Every target that does not hold, in words; none does where tasks came and not one was completed."""
-    seen = [(target, lookup(found, target.figure)) for target in targets]
-    if seen and found["tasks"]["arrived"] and not found["tasks"]["completed"]:
+    wanted = tuple(targets)
+    if wanted and found["tasks"]["arrived"] and not found["tasks"]["completed"]:
         return ["not one task was completed: waits of nothing meet no target"]
-    return [f"{target.name}: {value:.4g} is over {target.limit:.4g}" for target, value in seen if value > target.limit]
+    return [why for target in wanted if (why := _why_missed(found, target))]
+
+
+def _why_missed(found: dict[str, Any], target: Target) -> str:
+    """Why `target` does not hold; empty when it does. A wait of nobody meets none: whoever never waits is measured."""
+    whose, _, part = target.figure.rpartition(".")
+    if whose.startswith("wait_s.") and not lookup(found, f"{whose}.n"):
+        return f"{target.name}: nobody's {part} was measured"
+    value = lookup(found, target.figure)
+    return f"{target.name}: {value:.4g} is over {target.limit:.4g}" if value > target.limit else ""

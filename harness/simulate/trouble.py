@@ -74,6 +74,7 @@ class Trouble:
                 model.measures.busy_s += now - task.begun
                 model.ended(task, "aborted")
             model.free -= host.free
+            model.workers -= model.load.serving.workers
             host.lose(now)
         self._until(incident, self._hosts_back, lost)
 
@@ -83,6 +84,7 @@ class Trouble:
         for host in hosts:
             host.back(model.env.now, model.load.serving.workers)
             model.free += host.free
+            model.workers += host.free
             model.refill(host)
         model.dispatch()
 

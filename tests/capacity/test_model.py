@@ -14,10 +14,11 @@ from harness.simulate import theory
 from harness.simulate.arrivals import Arrivals
 from harness.simulate.durations import Duration
 from harness.simulate.figures import figures
-from harness.simulate.load import Incident, Load, Serving, Source, Stages
+from harness.simulate.load import Incident, Load, Serving, Source, Stages, Target
 from harness.simulate.measures import Measures
 from harness.simulate.model import Model
 from harness.simulate.parts import Task
+from harness.simulate.run import missed
 from tests.capacity.conftest import loads, mmc
 
 
@@ -39,7 +40,7 @@ class Watched(Model):
 
     def run(self) -> Measures:
         measures = super().run()
-        assert 0 <= self.free <= self._workers
+        assert 0 <= self.free <= self.workers
         for host in self.hosts:
             assert 0 <= host.warm <= max(self.load.serving.pool, 0)
             assert host.alive == host.warm + host.cloning + len(host.running)
@@ -191,3 +192,37 @@ def test_short_memory_keeps_the_pool_small() -> None:
     load = Load("one", "One", Serving(4, 4, memory_mb=2048, machine_mb=512), (at(0, service=1.0),))
     model = Model(load)
     assert model._wanted(model.hosts[0]) == 2
+
+
+def test_a_lost_hosts_workers_are_not_busy() -> None:
+    """The timeline's busy workers are those at a task: on hosts that are gone nobody is."""
+    measures = Model(
+        Load(
+            "one",
+            "One",
+            Serving(2, 2, hosts=2),
+            (at(*range(20), service=0.5),),
+            incidents=(Incident("hosts_lost", 5.2, 8, hosts=2),),
+        )
+    ).run()
+    busy = {at: count for at, _, count in measures.timeline}
+    assert {busy[float(second)] for second in range(6, 13)} == {0}
+    assert max(busy.values()) <= 4
+
+
+def test_who_never_gets_a_turn_has_waited_all_the_same() -> None:
+    """Urgent tasks fill the only worker: those of the other priority are there at the end, and their wait shows."""
+    urgent = replace(at(*range(100), service=1.0), name="urgent", priorities=((Priority.HIGH, 1.0),))
+    load = Load("one", "One", Serving(1, 1), (urgent, replace(at(*range(1, 50)), name="rest")), duration_s=100)
+    found = figures(load, Model(load).run())
+    waited = found["wait_s"]["NORMAL"]
+    assert (waited["n"], waited["max"], waited["p50"]) == (49, 99.0, 75.0)
+    target = Target("wait_p95_s of NORMAL", "wait_s.NORMAL.p95", 5)
+    assert missed(found, (target,)) == ["wait_p95_s of NORMAL: 97 is over 5"]
+
+
+def test_a_wait_of_nobody_meets_no_target() -> None:
+    """Where nothing was measured, all of it in the warm-up, a bound on waits is not kept."""
+    load = Load("one", "One", Serving(1, 1), (at(0, 1, service=1.0),), warmup_s=50)
+    found = figures(load, Model(load).run())
+    assert missed(found, (Target("wait_mean_s", "wait_s.all.mean", 9),)) == ["wait_mean_s: nobody's mean was measured"]
