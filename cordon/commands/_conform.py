@@ -232,12 +232,14 @@ def _what_if(args: argparse.Namespace) -> int:
         sides = [what_if.by(found, executor, now_and_then(step)) for executor in (before, after)]
     compared = what_if.changes(found, *sides)
     changed = [one for one in compared if one.change == "CHANGED"]
+    silent = what_if.not_asked(found, compared)
     if args.json:
         print_json(
             {
                 "policies": args.what_if,
                 "scenarios": len(compared),
                 "changed": len(changed),
+                "not_asked": silent,
                 "changes": [one.to_json() for one in changed],
             }
         )
@@ -248,4 +250,8 @@ def _what_if(args: argparse.Namespace) -> int:
             sys.stdout.write(f"CHANGED  {one.id}: {one_line(one.title)}\n")
             sys.stdout.writelines(f"         {one_line(text)}\n" for text in one.how)
         sys.stdout.write(f"{len(changed)} of {len(compared)} scenarios change with {one_line(args.what_if)}\n")
+    if any(silent.values()) and not args.json:
+        sys.stdout.write(
+            f"\nnot asked: {silent['unmodelled']} the simulator does not model, {silent['procedures']} procedures\n"
+        )
     return 1 if changed else 0

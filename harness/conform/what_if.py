@@ -83,16 +83,26 @@ def changes(corpus: Corpus, before: dict[str, Side], after: dict[str, Side]) -> 
             one, two = before.get(scenario.id), after.get(scenario.id)
             if one is None or two is None:
                 continue
+            # By role, not by place: a run that one side's simulator had no answer to is missing there.
+            others = {new.role: new for new in two.runs}
             how = [
                 f"{old.role}: {text}"
-                for old, new in zip(one.runs, two.runs, strict=False)
-                for text in old.differences(new)
+                for old in one.runs
+                if old.role in others
+                for text in old.differences(others[old.role])
             ]
             if one.ruling != two.ruling:
                 how.insert(0, f"ruling: {one.ruling} and {two.ruling}")
             change: Change = "CHANGED" if how else "UNMODELLED" if one.unmodelled else "SAME"
             found.append(Changed(scenario.id, scenario.title, change, one.ruling, two.ruling, tuple(how)))
     return found
+
+
+def not_asked(corpus: Corpus, found: Sequence[Changed]) -> dict[str, int]:
+    """How much of the files is no part of the answer: what the simulator does not model, and procedures."""
+    asked = {one.id for one in found if one.change != "UNMODELLED"}
+    missing = sum(1 for group in corpus.groups for scenario in group.scenarios if scenario.id not in asked)
+    return {"unmodelled": missing, "procedures": len(corpus.others)}
 
 
 def markdown(found: Sequence[Changed], other: str) -> str:

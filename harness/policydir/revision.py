@@ -23,8 +23,10 @@ def materialize(spec: str, scratch: Path, *, repository: Path | None = None) -> 
     """
     if not spec.startswith(PREFIX):
         path = Path(spec)
-        if not path.is_dir():
-            raise InvalidInputError(f"{spec}: not a directory; name one, or git:REV for a revision of the repository")
+        if not spec or not path.is_dir():  # pathlib takes an empty text, of an unset variable, for the current folder
+            raise InvalidInputError(
+                f"{spec or 'nothing'}: not a directory; name one, or git:REV for a revision of the repository"
+            )
         return path
     revision, _, inner = spec.removeprefix(PREFIX).partition(":")
     inner = inner.strip("/") or DEFAULT_PATH

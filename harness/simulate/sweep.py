@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from itertools import product
@@ -23,10 +22,24 @@ from executor.policy.bundle import load_bundle
 from harness.simulate.load import Knob, Load
 from harness.simulate.policy_table import judged
 from harness.simulate.run import missed, simulate
+from harness.simulate.side_by_side import answers
 
 POINTS: Final = "points.jsonl"
 _SOURCES: Final = (
-    ("harness.simulate", ("model.py", "trouble.py", "parts.py", "durations.py", "arrivals.py", "figures.py", "run.py")),
+    (
+        "harness.simulate",
+        (
+            "model.py",
+            "trouble.py",
+            "parts.py",
+            "durations.py",
+            "arrivals.py",
+            "measures.py",
+            "figures.py",
+            "policy_table.py",
+            "run.py",
+        ),
+    ),
     ("executor.queue", ("queue.py",)),
     ("executor.pool", ("plan.py",)),
     ("executor", ("budget.py",)),
@@ -90,9 +103,13 @@ def run_sweep(
         found = {key: figures for key, figures in _kept(folder / POINTS) if key in wanted}
         reused = len(found)
         todo = [(key, load, setting) for key, setting in wanted.items() if key not in found]
-        with (folder / POINTS).open("a", encoding="utf-8") as file:
-            for key, figures in _computed(todo, jobs):
-                file.write(json.dumps({"key": key, "setting": dict(wanted[key]), "figures": figures}) + "\n")
+        with (
+            (folder / POINTS).open("a", encoding="utf-8") as file,
+            closing(answers(_compute, todo, jobs)) as computed,
+        ):
+            for key, figures in computed:
+                point = {"key": key, "setting": dict(wanted[key]), "figures": figures, "sum": _sum(key, figures)}
+                file.write(json.dumps(point) + "\n")
                 file.flush()
                 found[key] = figures
                 progress(len(found), len(wanted), named(wanted[key]))
@@ -100,22 +117,6 @@ def run_sweep(
         raise OutsideError(f"cannot keep points in {folder}: {error.strerror}") from error
     points = (Point(setting, found[key], tuple(missed(found[key], load.targets))) for key, setting in wanted.items())
     return Sweep(tuple(points), reused)
-
-
-def _computed(todo: Sequence[tuple[str, Load, Setting]], jobs: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each point as it is finished; on the way out, also by Ctrl-C, the other processes are ended."""
-    if not todo:
-        return
-    if min(jobs, len(todo)) == 1:
-        yield from map(_compute, todo)
-        return
-    # Spawned, not forked: this process may have threads (libvirt's, a progress timer's).
-    with multiprocessing.get_context("spawn").Pool(min(jobs, len(todo)), _leave_interrupts_to_the_parent) as pool:
-        yield from pool.imap_unordered(_compute, todo)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _compute(job: tuple[str, Load, Setting]) -> tuple[str, dict[str, Any]]:
@@ -126,7 +127,7 @@ def _compute(job: tuple[str, Load, Setting]) -> tuple[str, dict[str, Any]]:
 
 
 def _kept(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The points in `file`; a line torn by an interruption is none, and is cut off so that the next one is whole."""
+    """The points in `file`. A damaged line is none; a torn one is cut off, so that the next is whole."""
     try:
         data = file.read_bytes()
     except FileNotFoundError:
@@ -137,9 +138,16 @@ def _kept(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for line in whole.splitlines():
         try:
             raw = json.loads(line)
-            yield str(raw["key"]), dict(raw["figures"])
+            key, figures = str(raw["key"]), dict(raw["figures"])
+            if raw["sum"] == _sum(key, figures):
+                yield key, figures
         except (ValueError, KeyError, TypeError):
             continue
+
+
+def _sum(key: str, figures: Mapping[str, Any]) -> str:
+    """Tells a whole point from one whose digits a disk or an editor has changed."""
+    return hashlib.sha256(f"{key} {json.dumps(figures, sort_keys=True)}".encode()).hexdigest()
 
 
 def _policies(load: Load) -> str:

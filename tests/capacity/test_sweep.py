@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 import pytest
 
+from executor.errors import OutsideError
 from harness.simulate import sweep as module
 from harness.simulate.load import BudgetPlan, Load, Target
 from harness.simulate.output import write_run, write_sweep
@@ -98,6 +100,33 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path: Path, monkeypatch: 
     assert (len(computed), again.reused, again.points) == (3, 3, whole.points)
     assert run_sweep(load(), tmp_path, jobs=1).reused == 6
     assert run_sweep(replace(load(), seed=9), tmp_path, jobs=1).reused == 0
+
+
+def test_a_point_whose_digits_were_changed_is_computed_again(tmp_path: Path) -> None:
+    """A checkpoint that a disk or an editor has damaged within a figure is no point."""
+    whole = run_sweep(load(), tmp_path, jobs=1)
+    first, *rest = (tmp_path / POINTS).read_text().splitlines(keepends=True)
+    raw = json.loads(first)
+    raw["figures"]["wait_s"]["all"]["p95"] += 1
+    gone = rest.pop().replace('"figures": {', '"figures": {}, "were": {')
+    (tmp_path / POINTS).write_text(json.dumps(raw) + "\n" + "".join(rest) + gone)
+    again = run_sweep(load(), tmp_path, jobs=1)
+    assert (again.reused, again.points) == (4, whole.points)
+
+
+def test_a_sweep_whose_process_is_killed_says_so(tmp_path: Path) -> None:
+    """By the kernel for want of memory, say: nobody waits for its point for ever, and what is finished is kept."""
+
+    def a_point_is_there(*_: object) -> None:
+        for helper in multiprocessing.active_children():
+            assert helper.pid
+            os.kill(helper.pid, signal.SIGKILL)
+
+    long = replace(load(), tasks=20_000)
+    with pytest.raises(OutsideError, match="a process at work was killed"):
+        run_sweep(long, tmp_path, jobs=2, progress=a_point_is_there)
+    assert multiprocessing.active_children() == []
+    assert 1 <= len((tmp_path / POINTS).read_text().splitlines()) <= 2
 
 
 def test_other_policies_make_other_points(tmp_path: Path) -> None:
