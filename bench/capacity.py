@@ -21,7 +21,7 @@ from harness.simulate.run import simulate
 
 SERVERS: Final = 4
 LOADS: Final = (0.5, 0.7, 0.9)
-"""How busy. Each gets a million tasks: their mean then scatters by 1.2 % with the seed (of 200,000 at 0.5: by 2.5 %)."""
+"""How busy. Each gets a million tasks: their mean then scatters by 1.2 % with the seed (200,000 at 0.5: by 2.5 %)."""
 MIX: Final = {Priority.HIGH: 0.4, Priority.LOW: 0.6}
 WARM_UP_S: Final = 500.0
 TASKS: Final = 1_000_000
