@@ -12,7 +12,9 @@ from typing import Final
 
 import structlog
 
-from executor.bridge.config import Config, check_files, check_ports, load
+from executor.bridge.config import Config
+from executor.bridge.config_check import check_files, check_ports
+from executor.bridge.config_file import load
 from executor.bridge.service import Service
 from executor.clock import SystemClock
 from executor.control.notify import notify, watchdog_s

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from executor.bridge import config
+from executor.bridge import config, config_check, config_file
 from executor.bridge.curve import CurvePair, make_pair
 from executor.errors import InvalidInputError, OutsideError
 from executor.intent import Priority
@@ -26,8 +26,8 @@ MINIMAL = (
 
 def test_commented_default_holds_the_defaults() -> None:
     """What deploy/cordon.toml spells out is what is taken when nothing is."""
-    spelled = config.parse(DEFAULT, "cordon.toml")
-    left_out = config.parse(MINIMAL, "minimal")
+    spelled = config_file.parse(DEFAULT, "cordon.toml")
+    left_out = config_file.parse(MINIMAL, "minimal")
     assert (
         config.Config(
             **{
@@ -49,7 +49,7 @@ def test_commented_examples_are_good_when_uncommented() -> None:
         if line.startswith("key ="):
             line = f'key = "{KEY}"'  # noqa: PLW2901 - and with a key
         lines.append(line)
-    found = config.parse("\n".join(lines), "cordon.toml")
+    found = config_file.parse("\n".join(lines), "cordon.toml")
     assert found.clients == (config.Client("cbo", KEY.encode(), ("cp14",), Priority.HIGH),)
     assert found.operators == (config.Operator("ada", KEY.encode()),)
 
@@ -57,7 +57,7 @@ def test_commented_examples_are_good_when_uncommented() -> None:
 def test_the_way_out_is_a_namespace_and_a_list_of_hosts() -> None:
     """What the operator says about the world outside, parsed at the door."""
     text = f'{MINIMAL}[network]\nuplink = "/run/netns/egress"\nhosts = {{ "mirror.example.org" = ["203.0.113.7"] }}\n'
-    found = config.parse(text, "x.toml").network
+    found = config_file.parse(text, "x.toml").network
     assert found.uplink == Path("/run/netns/egress")
     assert found.hosts == {"mirror.example.org": (IPv4Address("203.0.113.7"),)}
 
@@ -111,7 +111,7 @@ FAULTS = [
 def test_mistake_is_located(text: str, says: str) -> None:
     """File, line, field, and what would fit."""
     with pytest.raises(InvalidInputError) as error:
-        config.parse(text, "x.toml")
+        config_file.parse(text, "x.toml")
     assert str(error.value).startswith(says)
 
 
@@ -121,36 +121,38 @@ def test_files_are_looked_at_before_anything_is_started(tmp_path: Path) -> None:
     for name in ("bridge", "control"):
         make_pair(tmp_path, name)
     keys = [tmp_path / "keys" / "curve" / f"{name}.key" for name in ("bridge", "control")]
-    good = replace(config.parse(MINIMAL, "x.toml"), bridge_key=keys[0], control_key=keys[1], policies=ROOT / "policies")
-    config.check_files(good)
+    good = replace(
+        config_file.parse(MINIMAL, "x.toml"), bridge_key=keys[0], control_key=keys[1], policies=ROOT / "policies"
+    )
+    config_check.check_files(good)
     with pytest.raises(OutsideError, match=r"none\.key"):
-        config.check_files(replace(good, control_key=tmp_path / "none.key"))
+        config_check.check_files(replace(good, control_key=tmp_path / "none.key"))
     with pytest.raises(OutsideError, match="holds no policies"):
-        config.check_files(replace(good, policies=tmp_path))
+        config_check.check_files(replace(good, policies=tmp_path))
     keys[0].write_text("no key")
     with pytest.raises(InvalidInputError, match="not a CURVE secret key"):
-        config.check_files(good)
+        config_check.check_files(good)
 
 
 @pytest.mark.parametrize("table", ["bridge", "control", "metrics"])
 def test_taken_port_is_told_before_anything_is_started(table: str) -> None:
     """The field and the address of whichever socket cannot be had; free ones and ipc are fine."""
-    base = replace(config.parse(MINIMAL, "x.toml"), bridge_listen="tcp://127.0.0.1:*", control_listen="ipc:///x")
+    base = replace(config_file.parse(MINIMAL, "x.toml"), bridge_listen="tcp://127.0.0.1:*", control_listen="ipc:///x")
     base = replace(base, metrics_listen=None)
-    config.check_ports(base)
+    config_check.check_ports(base)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         listen: Any = ("127.0.0.1", port) if table == "metrics" else f"tcp://127.0.0.1:{port}"
         with pytest.raises(OutsideError, match=rf"^{table}\.listen: cannot listen on tcp://127\.0\.0\.1:{port}: Addr"):
-            config.check_ports(replace(base, **{f"{table}_listen": listen}))
-    config.check_ports(replace(base, **{f"{table}_listen": listen}))
+            config_check.check_ports(replace(base, **{f"{table}_listen": listen}))
+    config_check.check_ports(replace(base, **{f"{table}_listen": listen}))
 
 
 def test_what_a_reload_takes_over() -> None:
     """Who may submit and order, and the share, are no reason for a restart; everything else is named."""
-    old = config.parse(MINIMAL, "x.toml")
+    old = config_file.parse(MINIMAL, "x.toml")
     assert old.needs_restart(replace(old, clients=(), operators=(), share=1)) == ()
     assert old.needs_restart(replace(old, drain_s=1, log_level="debug", share=1)) == ("log_level", "drain_s")
 
@@ -158,7 +160,7 @@ def test_what_a_reload_takes_over() -> None:
 def test_who_submits_alone_has_the_whole_queue() -> None:
     """The share counts where there are others; two keys of one name are one."""
     one, other = config.Client("a", KEY.encode()), config.Client("b", KEY.encode())
-    base = replace(config.parse(MINIMAL, "x.toml"), share=70)
+    base = replace(config_file.parse(MINIMAL, "x.toml"), share=70)
     assert [replace(base, clients=some).door_share for some in ((), (one, one), (one, other))] == [100, 100, 70]
 
 
@@ -166,13 +168,13 @@ def test_who_submits_alone_has_the_whole_queue() -> None:
 def test_nesting_beyond_all_measure_is_a_mistake_like_any_other(text: str) -> None:
     """A file that only nests is refused with its name, not by an error of the interpreter's."""
     with pytest.raises(InvalidInputError, match=r"^x\.toml: "):
-        config.parse(text, "x.toml")
+        config_file.parse(text, "x.toml")
 
 
 def test_missing_file_is_told(tmp_path: Path) -> None:
     """A file that is not there is something outside, with its path."""
     with pytest.raises(OutsideError, match=r"cannot read .*none.toml"):
-        config.load(tmp_path / "none.toml")
+        config_file.load(tmp_path / "none.toml")
 
 
 def test_keys_do_not_show() -> None:

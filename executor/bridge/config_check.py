@@ -1,0 +1,43 @@
+"""What a configuration asks of this host, looked at before anything is started for it."""
+
+from __future__ import annotations
+
+import socket
+
+from executor.bridge.config import Config
+from executor.bridge.curve import CurvePair
+from executor.errors import OutsideError
+
+
+def check_files(config: Config) -> None:
+    """That the files `config` names are there and good, before anything is started for it.
+
+    Raises `InvalidInputError` or `OutsideError` naming the file.
+    """
+    for path in (config.bridge_key, config.control_key):
+        CurvePair.from_file(path)
+    if not (config.policies / ".manifest").is_file():
+        raise OutsideError(f"executor.policies: {config.policies} holds no policies (no .manifest)")
+
+
+def check_ports(config: Config) -> None:
+    """That nobody listens where the service is to; raises `OutsideError` naming the field and the address.
+
+    Whoever comes in between is noticed later, when the sockets are made; this is for not booting machines in vain.
+    """
+    wanted = [("bridge.listen", config.bridge_listen), ("control.listen", config.control_listen)]
+    if config.metrics_listen:
+        wanted.append(("metrics.listen", "tcp://{}:{}".format(*config.metrics_listen)))
+    for field_name, endpoint in wanted:
+        host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+        if not endpoint.startswith("tcp://") or port == "*":
+            continue
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host.strip("[]"), int(port)))
+        except socket.gaierror:
+            continue  # an interface's name, which ZeroMQ knows as well
+        except OSError as error:
+            raise OutsideError(f"{field_name}: cannot listen on {endpoint}: {error.strerror}") from None
