@@ -12,7 +12,7 @@ import pytest
 from executor.clock import ManualClock
 from executor.errors import LeaseRefusedError
 from executor.intent import Command, Intent, Limits, Phase
-from executor.keys import KeyRing, KeyStore, SeedSigner
+from executor.keys import KeyRing, KeyStore, SeedSigner, Signer
 from executor.lease import Cosigning, Facts, Lease, LeaseAuthority, LeaseVerifier, intent_digest
 
 POLICY = f"sha256:{'a' * 64}"
@@ -73,6 +73,12 @@ class Desk:
             for name in holders
         ]
 
+    def signed(self, lease: Lease, signer: Signer | None = None, **changes: Any) -> bytes:
+        """The lease with other fields, signed again: by the issuer, who would never, or by somebody else."""
+        signer = signer or self.store.issuer()
+        changed = replace(lease, sig=replace(lease.sig, kid=signer.kid), **changes)
+        return replace(changed, sig=replace(changed.sig, value=signer.sign(changed.signed_bytes()).hex())).document()
+
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
@@ -86,3 +92,10 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     authority = LeaseAuthority(tmp_path, clock, store.issuer(), store.ring)
     yield Desk(tmp_path, clock, store, authority, LeaseVerifier(store.ring, authority.registry))
     authority.close()
+
+
+def second_form(signature: str) -> str:
+    """S + L in place of S."""
+    order = 2**252 + 27742317777372353535851937790883648493
+    raw = bytes.fromhex(signature)
+    return (raw[:32] + (int.from_bytes(raw[32:], "little") + order).to_bytes(32, "little")).hex()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,27 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from executor import canonical
 from executor.errors import InvalidInputError, LeaseRefusedError, MisuseError
 from executor.intent import Command, FileIn, Intent, Limits
-from executor.keys import SeedSigner, Signer
+from executor.keys import SeedSigner
 from executor.keys.atomic import writing
-from executor.lease import Cosigner, Cosigning, Facts, Lease, LeaseAuthority, LeaseVerifier, intent_digest, parse_lease
+from executor.lease import Lease, LeaseAuthority, LeaseVerifier, intent_digest
 from executor.lease.authority import sweep
-from executor.lease.registry import Registry
-from tests.lease.conftest import HUMAN, POLICY, Desk
+from tests.lease.conftest import POLICY, Desk
 
 Fields = dict[str, Any]
-leaves = st.none() | st.booleans() | st.integers() | st.text()
-json_values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
-
-
-def _backwards(text: str) -> str:
-    """The same object, its keys in reverse order."""
-    return json.dumps(dict(reversed(json.loads(text).items())), separators=(",", ":"))
 
 
 def test_lease_has_the_designs_fields(desk: Desk) -> None:
@@ -187,105 +175,13 @@ def test_no_lease_lives_longer_than_ten_minutes(desk: Desk, options: Fields) -> 
         desk.issue(desk.intent(), **options)
 
 
-def signed(desk: Desk, lease: Lease, signer: Signer | None = None, **changes: Any) -> bytes:
-    """The lease with other fields, signed again: by the issuer, who would never, or by somebody else."""
-    signer = signer or desk.store.issuer()
-    changed = replace(lease, sig=replace(lease.sig, kid=signer.kid), **changes)
-    return replace(changed, sig=replace(changed.sig, value=signer.sign(changed.signed_bytes()).hex())).document()
-
-
 def test_even_a_signed_lease_lives_no_longer(desk: Desk) -> None:
     """The verifier holds the issuer to the rule too: a signed lease of 601 s, or one that ends first, is refused."""
     lease = desk.issue(desk.intent())
     facts = desk.facts(desk.intent())
-    assert desk.refusal(signed(desk, lease, expires_at="2023-11-14T22:23:20.000001Z"), facts) == "lease.lifetime"
-    assert desk.refusal(signed(desk, lease, not_before="2023-11-14T22:23:20.000000Z"), facts) == "lease.lifetime"
-    assert desk.refusal(signed(desk, lease, issued_at="2023-11-14T22:13:20.000001Z"), facts) == "lease.lifetime"
-
-
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (lambda raw: raw["sig"].update(value="0" * 128), "lease.signature"),
-        (lambda raw: raw["sig"].update(value=raw["sig"]["value"][:126]), "lease.schema"),
-        (lambda raw: raw["sig"].update(value=raw["sig"]["value"].upper()), "lease.schema"),
-        (lambda raw: raw["sig"].update(value=_second_form(raw["sig"]["value"])), "lease.signature"),
-        (lambda raw: raw["sig"].update(value="01" + "00" * 63), "lease.signature"),
-        (lambda raw: raw["sig"].update(alg="none"), "lease.schema"),
-        (lambda raw: raw["sig"].update(kid="0" * 32), "lease.key_unknown"),
-        (lambda raw: raw.update(schema="cordon.lease/2"), "lease.schema"),
-        (lambda raw: raw.update(extra=1), "lease.schema"),
-        (lambda raw: raw.pop("cosigners"), "lease.schema"),
-        (lambda raw: raw.update(uses=1), "lease.schema"),
-        (lambda raw: raw.update(issued_to="mallory"), "lease.signature"),
-        (lambda raw: raw.update(expires_at="2023-11-14T22:23:19.000000Z"), "lease.signature"),
-        (lambda raw: raw.update(expires_at="2023-02-30T22:23:20.000000Z"), "lease.schema"),
-        (lambda raw: raw["limits"].update(mem_quota_mb=4096), "lease.signature"),
-        (lambda raw: raw["limits"].update(mem_quota_mb=256.0), "lease.malformed"),
-        (lambda raw: raw["limits"].update(mem_quota_mb=True), "lease.schema"),
-        (lambda raw: raw["scope"]["commands_allowlist"].append(["whoami"]), "lease.signature"),
-        (lambda raw: raw["scope"].update(commands_allowlist=[]), "lease.schema"),
-        (lambda raw: raw["scope"].update(network="egress"), "lease.signature"),
-        (lambda raw: raw["capabilities"].append("dev:compiler"), "lease.signature"),
-        (lambda raw: raw.update(policy_digest=f"sha256:{'b' * 64}"), "lease.signature"),
-        (lambda raw: raw.update(intent_id="intent-1\u0301"), "lease.signature"),
-    ],
-)
-def test_altered_leases_are_refused(desk: Desk, damage: Callable[[Fields], object], reason: str) -> None:
-    """One field altered, and the lease is refused for it; the unaltered one is still good."""
-    lease = desk.issue(desk.intent())
-    raw = json.loads(lease.document())
-    damage(raw)
-    document = json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    assert desk.refusal(document, desk.facts(desk.intent())) == reason
-    assert desk.refusal(lease.document(), desk.facts(desk.intent())) == "accepted"
-
-
-def _second_form(signature: str) -> str:
-    """S + L in place of S."""
-    order = 2**252 + 27742317777372353535851937790883648493
-    raw = bytes.fromhex(signature)
-    return (raw[:32] + (int.from_bytes(raw[32:], "little") + order).to_bytes(32, "little")).hex()
-
-
-@pytest.mark.parametrize(
-    ("respell", "reason"),
-    [
-        (lambda text: text.replace('"phase":"staging"', '"phase":"staging","phase":"staging"'), "lease.malformed"),
-        (lambda text: text.replace(",", ", ", 1), "lease.not_canonical"),
-        (lambda text: text + "\n", "lease.not_canonical"),
-        (lambda text: text.replace('"cbo"', '"\\u0063bo"'), "lease.not_canonical"),
-        (_backwards, "lease.not_canonical"),
-        (lambda text: "\ufeff" + text, "lease.malformed"),
-        (lambda text: text.replace('"pids":64', '"pids":64.0'), "lease.malformed"),
-        (lambda text: text.replace('"pids":64', '"pids":6.4e1'), "lease.malformed"),
-        (lambda text: text.replace('"pids":64', '"pids":NaN'), "lease.malformed"),
-        (lambda text: text[:-1], "lease.malformed"),
-        (lambda _: "", "lease.malformed"),
-        (lambda _: "[]", "lease.schema"),
-        (lambda _: "[" * 100_000, "lease.malformed"),
-        (lambda _: '"' + "x" * (1 << 20) + '"', "lease.malformed"),
-    ],
-    ids=[
-        "duplicate-key", "blank", "line-feed", "escape", "key-order", "bom", "float", "exponent", "nan", "truncated",
-        "empty", "array", "deep", "large",
-    ],
-)  # fmt: skip
-def test_a_lease_has_one_spelling(desk: Desk, respell: Callable[[str], str], reason: str) -> None:
-    """The same lease in any other spelling is refused: two readers could disagree about it."""
-    lease = desk.issue(desk.intent())
-    assert desk.refusal(respell(lease.document().decode()).encode(), desk.facts(desk.intent())) == reason
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_no_single_byte_can_be_changed(desk: Desk, data: st.DataObject) -> None:
-    """Whatever byte of a lease is changed to whatever other, it is refused."""
-    document = desk.issue(desk.intent()).document()
-    at = data.draw(st.integers(0, len(document) - 1))
-    byte = data.draw(st.integers(0, 255).filter(lambda value: value != document[at]))
-    changed = document[:at] + bytes([byte]) + document[at + 1 :]
-    assert desk.refusal(changed, desk.facts(desk.intent())).startswith("lease.")
+    assert desk.refusal(desk.signed(lease, expires_at="2023-11-14T22:23:20.000001Z"), facts) == "lease.lifetime"
+    assert desk.refusal(desk.signed(lease, not_before="2023-11-14T22:23:20.000000Z"), facts) == "lease.lifetime"
+    assert desk.refusal(desk.signed(lease, issued_at="2023-11-14T22:13:20.000001Z"), facts) == "lease.lifetime"
 
 
 def test_keys_are_current_previous_or_refused(desk: Desk) -> None:
@@ -303,9 +199,9 @@ def test_a_strangers_signature_is_refused(desk: Desk) -> None:
     """A lease signed by a key that is nobody's, or by a cosigner's key in the issuer's place, is refused."""
     intent = desk.intent()
     lease = desk.issue(intent)
-    stranger = signed(desk, lease, SeedSigner(b"x" * 32))
+    stranger = desk.signed(lease, SeedSigner(b"x" * 32))
     assert desk.refusal(stranger, desk.facts(intent)) == "lease.key_unknown"
-    agent = signed(desk, lease, desk.store.signer_for("cp14"))
+    agent = desk.signed(lease, desk.store.signer_for("cp14"))
     assert desk.refusal(agent, desk.facts(intent)) == "lease.key_unknown"
 
 
@@ -313,9 +209,9 @@ def test_a_lease_the_registry_does_not_know_is_refused(desk: Desk) -> None:
     """A well-signed lease that was never issued, or was issued with other content, is refused."""
     intent = desk.intent()
     lease = desk.issue(intent)
-    forged = signed(desk, lease, lease_id=f"lease-{'0' * 32}")
+    forged = desk.signed(lease, lease_id=f"lease-{'0' * 32}")
     assert desk.refusal(forged, desk.facts(intent)) == "lease.unknown"
-    other = signed(desk, lease, capabilities=("base:execute", "dev:compiler"))
+    other = desk.signed(lease, capabilities=("base:execute", "dev:compiler"))
     assert desk.refusal(other, desk.facts(intent)) == "lease.not_as_issued"
 
 
@@ -429,115 +325,6 @@ def test_ends_are_announced_once(desk: Desk) -> None:
     assert registry.unannounced(desk.clock.ns) == []
 
 
-def test_cosigners_at_the_same_moment_lose_nobody(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever stores a signature over one that came in between asks the rules again; both are in the lease."""
-    lease = desk.issue(desk.intent("production"))
-    store = Registry.replace_document
-    agents = iter(["cp14"])
-
-    def late(self: Registry, more: Lease, old: bytes) -> bool:
-        for agent in agents:
-            desk.authority.cosign(lease.lease_id, "agent", agent, desk.store.signer_for(agent))
-        return store(self, more, old)
-
-    monkeypatch.setattr(Registry, "replace_document", late)
-    whole = desk.authority.cosign(lease.lease_id, "human", "ada", HUMAN)
-    assert [cosigner.id for cosigner in whole.cosigners] == ["cp14", "ada"]
-    assert desk.authority.get(lease.lease_id) == whole
-
-
-def test_two_keys_for_production(desk: Desk) -> None:
-    """Production with a human and cp14 or cp18, in either order, at issue or later, is accepted."""
-    intent = desk.intent("production")
-    for holders in (("ada", "cp14"), ("cp18", "ada")):
-        lease = desk.issue(intent, cosigners=desk.cosigning(*holders))
-        assert desk.refusal(lease.document(), desk.facts(intent)) == "accepted"
-    lease = desk.issue(intent)
-    assert desk.refusal(lease.document(), desk.facts(intent)) == "lease.two_keys"
-    desk.authority.cosign(lease.lease_id, "agent", "cp14", desk.store.signer_for("cp14"))
-    by_hand = HUMAN.sign(lease.signed_bytes()).hex()
-    whole = desk.authority.add_cosignature(lease.lease_id, "human", "ada", HUMAN.kid, by_hand)
-    assert [cosigner.id for cosigner in whole.cosigners] == ["cp14", "ada"]
-    assert whole.sig == lease.sig
-    assert desk.refusal(whole.document(), desk.facts(intent)) == "accepted"
-
-
-@pytest.mark.parametrize(
-    ("holders", "reason"),
-    [
-        ((), "lease.two_keys"),
-        (("ada",), "lease.two_keys"),
-        (("cp14",), "lease.two_keys"),
-        (("cp14", "cp18"), "lease.two_keys"),
-        (("ada", "cp15"), "lease.two_keys"),
-        (("ada", "cp14", "cp18"), "lease.two_keys"),
-    ],
-    ids=["none", "human-only", "agent-only", "two-agents", "wrong-agent", "three"],
-)
-def test_wrong_sets_of_keys_for_production(desk: Desk, holders: tuple[str, ...], reason: str) -> None:
-    """Anything but one human and one of cp14 and cp18 is refused in production, and is good in staging."""
-    production, staging = desk.intent("production"), desk.intent("staging")
-    lease = desk.issue(production, cosigners=desk.cosigning(*holders))
-    assert desk.refusal(lease.document(), desk.facts(production)) == reason
-    lease = desk.issue(staging, cosigners=desk.cosigning(*holders))
-    assert desk.refusal(lease.document(), desk.facts(staging)) == "accepted"
-
-
-def _with(lease: Lease, *cosigners: Cosigner) -> bytes:
-    return replace(lease, cosigners=cosigners).document()
-
-
-def test_wrong_cosignatures(desk: Desk) -> None:
-    """Each way one cosignature can be wrong has its reason."""
-    intent = desk.intent("production")
-    lease = desk.issue(intent, cosigners=desk.cosigning("ada", "cp14"))
-    ada, agent = lease.cosigners
-    stranger = SeedSigner(b"s" * 32)
-    other = desk.issue(desk.intent("production"), cosigners=desk.cosigning("ada", "cp14"))
-    cases = {
-        "stranger's key": (
-            Cosigner("human", "ada", stranger.kid, stranger.sign(lease.signed_bytes()).hex()),
-            "unknown",
-        ),
-        "another's name": (replace(ada, id="bob"), "mismatch"),
-        "another role": (replace(ada, role="persona"), "mismatch"),
-        "agent's key as human": (Cosigner("human", "cp14", agent.kid, agent.sig), "mismatch"),
-        "signature over another lease": (replace(ada, sig=other.cosigners[0].sig), "signature"),
-        "issuer's signature": (replace(ada, sig=lease.sig.value), "signature"),
-        "zero signature": (replace(ada, sig="0" * 128), "signature"),
-        "second form": (replace(ada, sig=_second_form(ada.sig)), "signature"),
-        "same holder twice": (agent, "duplicate"),
-    }
-    for name, (cosigner, reason) in cases.items():
-        document = _with(lease, cosigner, agent)
-        assert desk.refusal(document, desk.facts(intent)) == f"lease.cosigner_{reason}", name
-    desk.store.retire(ada.kid)
-    assert desk.refusal(lease.document(), desk.facts(intent)) == "lease.cosigner_retired"
-
-
-def test_nobody_cosigns_his_own_lease(desk: Desk) -> None:
-    """Who asked cannot be one of the two keys."""
-    intent = replace(desk.intent("production"), requester="ada")
-    with pytest.raises(LeaseRefusedError) as refused:
-        desk.issue(intent, cosigners=desk.cosigning("ada", "cp14"))
-    assert refused.value.reason == "lease.self_cosigned"
-
-
-def test_a_cosignature_that_does_not_fit_is_not_stored(desk: Desk) -> None:
-    """Adding a wrong or second signature is refused and leaves the lease as it was."""
-    lease = desk.issue(desk.intent("production"), cosigners=desk.cosigning("cp14"))
-    for role, holder, kid, sig in (
-        ("human", "ada", HUMAN.kid, "00" * 64),
-        ("human", "eve", HUMAN.kid, HUMAN.sign(lease.signed_bytes()).hex()),
-        ("agent", "cp14", lease.cosigners[0].kid, lease.cosigners[0].sig),
-    ):
-        with pytest.raises(LeaseRefusedError):
-            desk.authority.add_cosignature(lease.lease_id, role, holder, kid, sig)
-    with pytest.raises(InvalidInputError, match="no such role"):
-        desk.authority.add_cosignature(lease.lease_id, "king", "ada", HUMAN.kid, "00" * 64)
-    assert desk.authority.get(lease.lease_id) == lease
-
-
 def test_issuer_whose_signer_lies_issues_nothing(desk: Desk) -> None:
     """A signer that signs with another key than it names is found before the lease goes out."""
 
@@ -551,31 +338,6 @@ def test_issuer_whose_signer_lies_issues_nothing(desk: Desk) -> None:
         authority.issue(desk.intent(), limits=Limits(), policy_digest=POLICY)
     assert authority.list() == []
     authority.close()
-
-
-@given(json_values)
-def test_parser_takes_only_leases(raw: Any) -> None:
-    """Anything that is no lease is refused as invalid input, and nothing else happens."""
-    with pytest.raises(InvalidInputError, match="lease"):
-        parse_lease(raw)
-
-
-def test_document_round_trip(desk: Desk) -> None:
-    """A lease parsed from its document is the same lease."""
-    lease = desk.issue(desk.intent("production"), cosigners=desk.cosigning("ada", "cp14"), uses=7, task_id="t")
-    assert parse_lease(canonical.loads(lease.document())) == lease
-    assert isinstance(Cosigning("human", "ada", HUMAN), Cosigning)
-    assert Facts("i", "r", "p", ()).phase == "staging"
-
-
-def test_digest_follows_what_can_change_under_it() -> None:
-    """An intent's environment is whatever mapping it was made with: a change in it changes the digest."""
-    env = {"A": "1"}
-    intent = Intent("i-1", "cbo", (Command(("true",)),), env=env)
-    before = intent_digest(intent)
-    assert intent_digest(intent) == before == intent_digest(Intent("i-1", "cbo", (Command(("true",)),), env={"A": "1"}))
-    env["A"] = "2"
-    assert intent_digest(intent) != before
 
 
 def test_what_a_killed_writer_left_of_a_lease_goes_and_the_living_are_waited_for(tmp_path: Path) -> None:
