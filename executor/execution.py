@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from signal import SIGKILL
 from typing import Any, Final, Literal
 
 from executor.channel.channel_pb2 import Finished, Output, Sample
@@ -272,7 +273,7 @@ class CommandRunner:
     def _by_force(self) -> Finished:
         """The agent did not obey: the machine goes, and with it whatever still ran."""
         self._machine.destroy()
-        return Finished(cause=Finished.REQUESTED, exit_code=-1, signal=9, syscall=-1)
+        return Finished(cause=Finished.REQUESTED, signal=SIGKILL, syscall=-1)  # as an agent that obeys says it
 
 
 def _cause(finished: Finished) -> str:
