@@ -222,7 +222,8 @@ def open_executor(  # noqa: PLR0913 - what an executor is made of, all by name
         host: VmHost | SimProvider
         provider: WarmProvider | SimProvider
         if virtual:
-            host, facts = open_machines(virtual, resources, recorder=log, beyond=beyond)
+            events = int(log.statistics()["seq"])
+            host, facts = open_machines(virtual, resources, recorder=log, beyond=beyond, after=events)
             provider = host
         else:
             host, provider, facts = _machines(engine, clock, progress, resources, network, pool, log)

@@ -195,11 +195,17 @@ class SimProvider:
     """Makes simulated machines. Thread-safe. The n-th machine of a seed is the same in every run."""
 
     def __init__(
-        self, clock: SimClock, seed: int = 0, recorder: Recorder | None = None, beyond: Beyond | None = None
+        self,
+        clock: SimClock,
+        seed: int = 0,
+        recorder: Recorder | None = None,
+        beyond: Beyond | None = None,
+        after: int = 0,
     ) -> None:
         """Start the helper process; raises `PuppetError`.
 
-        `recorder` takes what a pool would record; `beyond` is the world that network cards lead to.
+        `recorder` takes what a pool would record; `beyond` is the world that network cards lead to. `after`: events on
+        record already, so that machines of one state folder are named apart over a restart.
         """
         self._beyond: Final = beyond
         self.clock: Final = clock
@@ -208,6 +214,7 @@ class SimProvider:
         self._zygote: Final = SHARED.borrow()
         self._closed = False
         self._numbers: Final = itertools.count(1)
+        self._after: Final = after
         self._lock = threading.Lock()
         self._alive: dict[SimMachine, ExitStack] = {}
         self._counts = {"acquired": 0, "cloned": 0, "failed": 0, "hits": 0, "misses": 0}
@@ -223,7 +230,7 @@ class SimProvider:
         """A machine for one task."""
         segment = self._segment(profile, weaken)
         number = next(self._numbers)
-        name = f"vm-{number:08x}"
+        name = f"vm-{self._after + number:08x}"
         seed = int.from_bytes(hashlib.sha256(f"{self._seed}:{number}".encode()).digest()[:8], "little")
         guest = Guest(self.clock, self._zygote, name, seed, weaken & frozenset(GUEST_CONTROLS), segment)
         if "ioguard" in weaken:
@@ -320,9 +327,10 @@ def open_machines(
     seed: int = 0,
     recorder: Recorder | None = None,
     beyond: Beyond | None = None,
+    after: int = 0,
 ) -> tuple[SimProvider, dict[str, Any]]:
     """The machines of a simulated executor, and the facts of its report."""
-    provider = SimProvider(clock, seed, recorder, beyond)
+    provider = SimProvider(clock, seed, recorder, beyond, after)
     resources.callback(provider.close)
     digest = model_digest()
     facts = {

@@ -27,6 +27,7 @@ from harness.procedures.own import OwnExecutor, own_runtime
 if TYPE_CHECKING:
     from executor.pool.machine import VmMachine
     from executor.service import LocalExecutor
+    from harness.procedures.near import Own
 
 T = TypeVar("T")
 
@@ -120,6 +121,21 @@ class Stage:
         self._closing.callback(self._cover, folder)
         self._closing.callback(own.close)
         return own
+
+    def fresh_executor(self, *, state: Path | None = None) -> Own:
+        """An executor with its own state; in a process of its own only where libvirt has to be, for nobody kills it.
+
+        `state` continues where another left off.
+        """
+        if self.engine != "sim":
+            return self.own_executor(state=state)
+        from harness.procedures.near import NearExecutor  # noqa: PLC0415 - only where guests are simulated
+
+        folder = state or self.folder() / "state"
+        near = NearExecutor(folder, self.kept.policies)
+        self._closing.callback(self._cover, folder)
+        self._closing.callback(near.close)
+        return near
 
     def _cover(self, state: Path) -> None:
         """Keep what the trail in `state` covers; its executor has ended."""

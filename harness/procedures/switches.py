@@ -29,7 +29,7 @@ def repeat_violator(stage: Stage, *, violations: int = 3, requester: str = "cbo"
 
     Asked again after a restart, when only the record knows, and once in another requester's name.
     """
-    own = stage.own_executor()
+    own = stage.fresh_executor()
 
     def asked(raw: dict[str, Any], name: str, number: str) -> Any:
         request = stage.request({**raw, "requester": name})
@@ -46,7 +46,7 @@ def repeat_violator(stage: Stage, *, violations: int = 3, requester: str = "cbo"
     later = then
     if restart:
         own.close()
-        own = stage.own_executor(state=own.state)
+        own = stage.fresh_executor(state=own.state)
         later = asked(_HARMLESS, requester, "later")
     return {
         "breached": sum(effect == "breached" for effect in breached),

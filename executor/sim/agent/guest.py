@@ -209,13 +209,23 @@ class Guest:
                 moments += [task.sample_ns, *([task.deadline_ns] if task.deadline_ns else [])]
                 if not self.kernel.idle:
                     self.kernel.due_ns = min(moments)
-                    self.kernel.over_time = False
-                    self.kernel.step()
+                    self._turns(task)
                     continue
                 due = self.kernel.next_ns()
                 moments += [due] if due is not None else []
             self.clock.wait_until(min(moments))
             self.kernel.tick()
+
+    def _turns(self, task: Task) -> None:
+        """Let processes go on until something is due or said, or nobody can."""
+        kernel = self.kernel
+        kernel.over_time = False
+        while True:
+            kernel.step()
+            if kernel.idle or kernel.over_time or task.stdout.buffer or task.stderr.buffer or self._over(task):
+                return
+            if self.clock.monotonic_ns() >= kernel.due_ns or self.lost.is_set() or kernel.agent_lost:
+                return
 
     def _wait_for(self, part: Output | Sample | Finished, now: int) -> int:
         """How long the channel's rate limit holds `part` back; 0: it has gone through."""

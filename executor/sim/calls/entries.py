@@ -182,6 +182,7 @@ def renameat2(k: Kernel, p: Process, a: list[Any]) -> None:
             raise error(errno.EACCES)
         if there.dentry.node.flags & 0x30:
             raise error(errno.EPERM)
+    one.dentry.node.covered = two.dentry.node.covered = one.dentry.node.covered or two.dentry.node.covered
     one.dentry.node, two.dentry.node = two.dentry.node, one.dentry.node
 
 

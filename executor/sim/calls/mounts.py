@@ -90,7 +90,7 @@ def _move(p: Process, source: Place, target: Place) -> None:
         if mount is source.mount:
             raise error(errno.ELOOP)
         mount = mount.parent
-    source.mount.parent, source.mount.at = target.mount, target.dentry
+    source.mount.put_on(target)
     p.mounts.all.remove(source.mount)
     p.mounts.all.append(source.mount)
 

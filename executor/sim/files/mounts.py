@@ -42,6 +42,11 @@ class Mount:
         """Whether nothing can be written through it."""
         return bool(self.flags & RDONLY) or self.system.read_only
 
+    def put_on(self, place: Place) -> None:
+        """Let it cover `place`."""
+        self.parent, self.at = place.mount, place.dentry
+        place.dentry.node.covered = True
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -61,7 +66,8 @@ class MountTable:
 
     def attach(self, made: Mount, at: Place) -> Mount:
         """Mount `made` at a place."""
-        made.parent, made.at, made.table = at.mount, at.dentry, self
+        made.put_on(at)
+        made.table = self
         self.all.append(made)
         return made
 
@@ -73,13 +79,14 @@ class MountTable:
 
     def over(self, place: Place) -> Place:
         """What is seen at `place`: the root of the topmost mount on it."""
-        while True:
+        while place.dentry.node.covered:
             for mount in reversed((place.mount.table or self).all):
                 if mount.at is not None and mount.parent is place.mount and mount.at.node is place.dentry.node:
                     place = Place(mount, mount.root)
                     break
             else:
-                return place
+                break
+        return place
 
     def is_point(self, place: Place) -> bool:
         """Whether `place` is the root of a mount (`umount` can be asked of it)."""

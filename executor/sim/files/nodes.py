@@ -81,7 +81,32 @@ class Quota:
 
 
 class Node:
-    """An inode. What is special about a file is in `special`, `read`, `write`, `opened`, `find` and `names`."""
+    """An inode. What is special about a file is in `special`, `read`, `write`, `opened`, `find` and `names`.
+
+    What most of them have not is on the class: a machine has hundreds, and each run has a machine.
+    """
+
+    covered = False
+    """Whether anything was ever mounted on it: a path leads through many nodes, and there are many mounts to ask."""
+    hole = 0
+    """Bytes behind `data` that nobody wrote, except what is in `far`."""
+    target = ""
+    rdev = 0
+    flags = 0
+    project = 0
+    quota: Quota | None = None
+    special = ""
+    pipe: Any = None
+    read: Callable[[Process], bytes] | None = None
+    write: Callable[[Process, bytes], None] | None = None
+    opened: Callable[[Process, int], None] | None = None
+    """Asked when it is opened, with the flags; raises the error."""
+    permitted: Callable[[Process, int], None] | None = None
+    """In the place of the mode bits: raises the error."""
+    find: Callable[[Process, str], Dentry | None] | None = None
+    names: Callable[[Process], Iterable[str]] | None = None
+    jump: Callable[[Process], tuple[Any, Dentry]] | None = None
+    """A magic link of /proc: where it leads, without a look at any path."""
 
     def __init__(self, system: FileSystem, mode: int, uid: int = 0, gid: int = 0) -> None:
         self.system: Final = system
@@ -91,29 +116,10 @@ class Node:
         self.gid = gid
         self.links = 2 if stat.S_ISDIR(mode) else 1
         self.data = bytearray()
-        self.hole = 0
-        """Bytes behind `data` that nobody wrote, except what is in `far`."""
         self.far: dict[int, bytes] = {}
-        self.target = ""
-        self.rdev = 0
         self.times = [0, 0, 0]
         self.attributes: dict[str, bytes] = {}
-        self.flags = 0
-        self.project = 0
-        self.quota: Quota | None = None
         self.children: dict[str, Dentry] = {}
-        self.special = ""
-        self.pipe: Any = None
-        self.read: Callable[[Process], bytes] | None = None
-        self.write: Callable[[Process, bytes], None] | None = None
-        self.opened: Callable[[Process, int], None] | None = None
-        """Asked when it is opened, with the flags; raises the error."""
-        self.permitted: Callable[[Process, int], None] | None = None
-        """In the place of the mode bits: raises the error."""
-        self.find: Callable[[Process, str], Dentry | None] | None = None
-        self.names: Callable[[Process], Iterable[str]] | None = None
-        self.jump: Callable[[Process], tuple[Any, Dentry]] | None = None
-        """A magic link of /proc: where it leads, without a look at any path."""
 
     @property
     def kind(self) -> int:

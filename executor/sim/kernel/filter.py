@@ -60,8 +60,11 @@ def _value(rule: Mapping[str, Any]) -> int:
 
 
 def _holds(rule: Mapping[str, Any], arguments: Sequence[int]) -> bool:
+    conditions = rule.get("args", ())
+    if not conditions:
+        return True
     values = [value & _MASK64 for value in (*arguments, 0, 0, 0, 0, 0, 0)]
-    for condition in rule.get("args", ()):
+    for condition in conditions:
         value, wanted = values[condition["index"]], condition["value"]
         operator = condition["op"]
         if operator == "SCMP_CMP_EQ":

@@ -5,7 +5,7 @@ import posix as real
 import stat
 import types
 
-from shim import Unmodelled, call, finish, fork, named
+from shim import Unmodelled, call, close, finish, fork, named, opened
 
 AT_FDCWD = -100
 
@@ -129,7 +129,9 @@ def module():
 
     @put
     def open_(path, flags, mode=0o777, *, dir_fd=None):
-        return named("open", path, text(path), flags | m.O_CLOEXEC, mode, dir_fd)
+        handle = named("open", path, text(path), flags | m.O_CLOEXEC, mode, dir_fd)
+        opened.add(handle)
+        return handle
 
     for name in ("read", "pread"):
         put(lambda *a, _n=name: call(_n, *a), name)
@@ -157,7 +159,8 @@ def module():
                 break
         return done
 
-    for name in ("close", "dup", "lseek", "fchdir", "fsync", "fdatasync", "ftruncate", "umask", "getpid", "getppid",
+    put(close)
+    for name in ("dup", "lseek", "fchdir", "fsync", "fdatasync", "ftruncate", "umask", "getpid", "getppid",
                  "getuid", "geteuid", "getgid", "getegid", "getgroups", "setsid", "setpgid", "getpgid", "getsid",
                  "setuid", "seteuid", "setgid", "setegid", "setreuid", "setregid", "setresuid", "setresgid", "kill",
                  "killpg", "nice", "getpriority", "setpriority", "sync", "getpgrp", "pidfd_open", "fchmod",

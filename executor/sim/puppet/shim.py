@@ -79,10 +79,37 @@ handlers = {}
 """Signal -> what the guest's program wants called."""
 
 
+opened = set()
+"""Descriptors that `open` gave and nothing but reading and writing has happened since: closing one cannot fail."""
+left = []
+"""Those of them that were closed: the model hears of it with the next call, before which nobody else runs."""
+HARMLESS = frozenset({
+    "open", "read", "write", "pread", "pwrite", "lseek", "fstat", "stat", "access", "readlink", "listdir", "mkdir", "rmdir",
+    "unlink", "rename", "chmod", "truncate", "getcwd", "getpid", "getppid", "clock", "sleep",
+})  # fmt: skip
+"""Calls that give descriptors no other meaning."""
+
+
 def call(name, *arguments):
     """Ask the model; raises the OSError it answers with."""
-    line.send([name, *arguments])
+    global left
+    if name not in HARMLESS:
+        opened.clear()
+    if left:
+        line.send(["closed", left, name, *arguments])
+        left = []
+    else:
+        line.send([name, *arguments])
     return answer()
+
+
+def close(fd):
+    """close: where it cannot fail it takes no message of its own."""
+    if fd in opened:
+        opened.discard(fd)
+        left.append(fd)
+    else:
+        call("close", fd)
 
 
 def answer():
@@ -96,6 +123,7 @@ def answer():
             raise OSError(said[1], real.strerror(said[1]))
         if kind == "signal":
             handle(said[1])
+            settle()
             line.send(["resume"])
         elif kind == "peek":
             line.send(["peeked", ctypes.string_at(said[1], said[2])])
@@ -104,6 +132,13 @@ def answer():
             line.send(["poked"])
         else:
             real._exit(0)
+
+
+def settle():
+    """Tell the model of what was closed, before a call goes on that may wait for long."""
+    while left:
+        line.send(["close", left.pop()])
+        answer()
 
 
 def handle(number):

@@ -15,10 +15,23 @@ HEAD = struct.Struct("<II")
 """Bytes of JSON, and bytes behind it."""
 MARK = "$b"
 _MARKED = b'"$b"'
+_plain = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
 def packed(value: Any) -> bytes:
     """One message."""
+    try:
+        text = _plain(value).encode()
+    except TypeError:
+        return _packed_aside(value)
+    return HEAD.pack(len(text), 0) + text
+
+
+_value = json.JSONDecoder().decode
+
+
+def _packed_aside(value: Any) -> bytes:
+    """A message with bytes in it."""
     behind: list[bytes] = []
 
     def aside(one: Any) -> Any:
@@ -29,8 +42,6 @@ def packed(value: Any) -> bytes:
         return {MARK: len(data)}
 
     text = json.dumps(value, default=aside, separators=(",", ":")).encode()
-    if not behind:
-        return HEAD.pack(len(text), 0) + text
     rest = b"".join(behind)
     return HEAD.pack(len(text), len(rest)) + text + rest
 
@@ -38,7 +49,7 @@ def packed(value: Any) -> bytes:
 def unpacked(size: int, raw: bytes) -> Any:
     """The value of a message's body, whose JSON has `size` bytes; raises `ValueError` for one that is not well made."""
     if len(raw) == size and _MARKED not in raw:  # empty bytes take no room
-        return json.loads(raw)
+        return _value(raw.decode())
     at = size
 
     def put_back(found: dict[str, Any]) -> Any:

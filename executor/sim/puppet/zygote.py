@@ -6,6 +6,7 @@ An order is a length (with the puppet's channel beside it) and JSON. The answer 
 """
 
 import ctypes
+import gc
 import os
 import posix as real
 import resource
@@ -72,6 +73,8 @@ def main():
 
     shim.load(_socket)
     confine({control})
+    gc.collect()
+    gc.freeze()
     line.sendall(b"ready")
     while True:
         head, handles, _, _ = socket.recv_fds(line, 4, 1)

@@ -1,0 +1,41 @@
+"""An executor of one's own in this process: where no driver is one a process, another buys nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Protocol
+
+from executor.api import Request
+from executor.outcome import Outcome
+from executor.service import open_executor
+
+
+class Own(Protocol):
+    """What procedures need of an executor with a state of its own that they do not kill."""
+
+    @property
+    def state(self) -> Path:
+        """Its state folder."""
+
+    def run(self, request: Request) -> Outcome:
+        """Take `request` through it."""
+
+    def close(self) -> object:
+        """End it; a second call is silent."""
+
+
+class NearExecutor:
+    """A simulated executor with its own state, clock and policy engine. It shares this process, so nobody kills it."""
+
+    def __init__(self, state: Path, policies: Path) -> None:
+        """Open it; raises `OutsideError`."""
+        self.state: Final = state
+        self._executor: Final = open_executor("sim", state=state, policies=policies, drill=True)
+
+    def run(self, request: Request) -> Outcome:
+        """Take `request` through it."""
+        return self._executor.run(request)
+
+    def close(self) -> None:
+        """Close it; a second call is silent."""
+        self._executor.close()
