@@ -5,6 +5,7 @@ One embed root a process is libvirt's rule, so a process has at most one `Hyperv
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -55,8 +56,12 @@ max_processes = {processes}           # of QEMU's account in all: threads, since
 cgroup_device_acl = [ "/dev/null", "/dev/full", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/kvm" ]
 """
 
+LOOP_END_S: Final = 5.0
+"""How long the end of this process waits for libvirt's event loop; a round of it takes a millisecond."""
+
 _loop_lock = threading.Lock()
 _loop_started = False
+_loop_ending: Final = threading.Event()
 
 
 def _quiet(_context: object, _error: object) -> None:
@@ -72,14 +77,23 @@ def _start_event_loop() -> None:
         libvirt.virEventRegisterDefaultImpl()
         # A timer keeps the loop's poll finite, so that new handles are noticed (libvirt's own event loop example).
         libvirt.virEventAddTimeout(1000, lambda *_: None, None)
-        threading.Thread(target=_run_loop, name="libvirt-events", daemon=True).start()
+        loop = threading.Thread(target=_run_loop, name="libvirt-events", daemon=True)
+        loop.start()
+        atexit.register(_end_loop, loop)
         _loop_started = True
 
 
 def _run_loop() -> None:
-    while True:
+    while not _loop_ending.is_set():
         with contextlib.suppress(libvirt.libvirtError):
             libvirt.virEventRunDefaultImpl()
+
+
+def _end_loop(loop: threading.Thread) -> None:
+    """Before the interpreter goes: a timer that fires after it calls into nothing, and the process ends by SIGSEGV."""
+    _loop_ending.set()
+    libvirt.virEventAddTimeout(0, lambda *_: None, None)  # ends the round that is under way
+    loop.join(LOOP_END_S)
 
 
 class Hypervisor:
