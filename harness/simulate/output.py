@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -150,17 +151,20 @@ def _csv(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> list[Sequ
 
 
 def _write(folder: Path, files: dict[str, str | list[Sequence[object]]]) -> list[Path]:
+    """Each file whole or as it was: a full disk leaves no half of one."""
     written = []
+    part = folder / ".part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            path = folder / name
-            with path.open("w", encoding="utf-8", newline="") as file:
+            with part.open("w", encoding="utf-8", newline="") as file:
                 if isinstance(content, str):
                     file.write(content)
                 else:
                     csv.writer(file, lineterminator="\n").writerows(content)
-            written.append(path)
+            written.append(part.replace(folder / name))
     except OSError as error:
+        with suppress(OSError):
+            part.unlink()
         raise OutsideError(f"cannot write to {folder}: {error.strerror}") from error
     return written

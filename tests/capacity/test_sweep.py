@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -198,3 +199,20 @@ def test_a_run_leaves_tables_and_plots(tmp_path: Path) -> None:
     first = (tmp_path / "waits.csv").read_text().splitlines()[1].split(",")
     assert (first[0], float(first[2])) == ("all", found["wait_s"]["all"]["mean"])
     assert all("<style>" in (tmp_path / name).read_text() for name in names if name.endswith(".svg"))
+
+
+def test_a_full_disk_leaves_no_half_of_a_file(tmp_path: Path) -> None:
+    """What an earlier run wrote is whole when a later one cannot: here no file may be longer than 200 bytes."""
+    found, measures = simulate(load())
+    write_run(tmp_path, load(), found, measures)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
+    try:
+        with pytest.raises(OutsideError, match="File too large"):
+            write_run(tmp_path, load(), {**found, "seed": 2}, measures)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
