@@ -5,7 +5,9 @@ Bar: our own host-side share (everything but the guest's work) <= 25 ms p50, for
 to its answer, and a command's run. `path.whole.host` is the same until the machine is gone and the report written, in
 the same runs: what a caller waited for before ADR 0034. Each stage is a figure; `path.unaccounted` is what of the whole
 lies in no stage. `path.true.cpu` is the processor time of the caller's own thread up to the answer, which depends least
-on who else uses this host. The machine waits before each run, so that no clone is made beside it at its start.
+on who else uses this host. `path.true.host.in_decisions` is the host's share in units of the same run's question to
+OPA (ADR 0028: nearly all of it OPA's own), which a crowded host slows down alike. The machine waits before each run, so
+that no clone is made beside it at its start.
 """
 
 from __future__ import annotations
@@ -63,10 +65,14 @@ def figures(runs: int = RUNS) -> list[dict[str, Any]]:
         for stage in run.outcome.stages:
             stages[stage.side, stage.name].append(stage.duration_ns / 1e6)
     whole = spread(f"path.whole.host.{engine}", "ms", [run.whole - run.guest for run in done])
+    asked = [next(stage.duration_ns / 1e6 for stage in run.outcome.stages if stage.name == "decide") for run in done]
+    shares = [run.answered - run.guest for run in done]
+    in_decisions = [share / one for share, one in zip(shares, asked, strict=True)]
     known = [sum(s.duration_ns for s in run.outcome.stages if s.name not in INSIDE) / 1e6 for run in done]
     found = [
         spread(f"path.true.{engine}", "ms", [run.answered for run in done]),
-        spread(f"path.true.host.{engine}", "ms", [run.answered - run.guest for run in done], against=whole),
+        spread(f"path.true.host.{engine}", "ms", shares, against=whole),
+        spread(f"path.true.host.in_decisions.{engine}", "ratio", in_decisions),
         spread(f"path.true.cpu.{engine}", "ms", [run.cpu for run in done]),
         whole,
         spread(f"path.unaccounted.{engine}", "ms", [run.whole - part for run, part in zip(done, known, strict=True)]),

@@ -17,12 +17,13 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
 from executor.intent import Intent, Limits
 from executor.outcome import Outcome
+from executor.plain import plain
 
 MANY: Final = 20
 """Runs from which a 95th percentile says anything: below 20 its nearest rank is the maximum."""
@@ -78,7 +79,7 @@ class Forecast:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, whole numbers only: fit for an audit event."""
-        return {**asdict(self.usage), "factors": [asdict(factor) for factor in self.factors]}
+        return {**plain(self.usage), "factors": plain(self.factors)}
 
 
 def forecast(intent: Intent, past: Iterable[PastRun]) -> Forecast:
@@ -89,7 +90,7 @@ def forecast(intent: Intent, past: Iterable[PastRun]) -> Forecast:
     programs = [program_of(command.argv) for command in intent.commands]
     found = {name: _by_program(name, intent.requester, known, asked) for name in dict.fromkeys(programs)}
     for name, (usage, rule, runs) in found.items():
-        factors += [Factor(f"{rule}.{figure}", name, len(runs), value) for figure, value in asdict(usage).items()]
+        factors += [Factor(f"{rule}.{figure}", name, len(runs), value) for figure, value in plain(usage).items()]
         if bad := sum(run.bad for run in runs):
             factors.append(Factor("bad_ends.percent", name, len(runs), -(-100 * bad // len(runs))))
     expected = [found[name][0] for name in programs]

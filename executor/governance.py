@@ -101,7 +101,8 @@ class Governance:
     def decide(self, request: Request, trail: Trail, validate: Callable[[Intent], Review]) -> Decision:
         """From `SUBMITTED` to `APPROVED` or `REJECTED`; `validate` runs a patch's own tests in a sandbox (cp18)."""
         intent = request.intent
-        trail.emit("intent_event.SUBMITTED", intent.requester, _submitted(request), soon=True)
+        trail.ensure_room()
+        trail.emit("intent_event.SUBMITTED", intent.requester, _submitted(request), with_next=True)
         reviews = self._review(request, trail, validate)
         with trail.stage("facts"):
             known = self._facts(intent, reviews, self._signatures(request))
@@ -115,12 +116,14 @@ class Governance:
         answer = decision.to_json()
         expected = forecast(intent, self.history).to_json()
         codes = list(decision.codes)
-        with trail.together(soon=True):
-            trail.emit("risk_event.ASSESSED", "cp15", {**answer["risk"], "forecast": expected})
-            trail.emit("intent_event.ARBITRATED", "cp16", {"verdict": decision.verdict, "reasons": codes})
-            trail.emit("policy_event.DECIDED", "cp16", {"input": recordable(document), "decision": answer})
-            kind = "APPROVED" if decision.allowed else "REJECTED"
-            trail.emit(f"intent_event.{kind}", "cp16", {"reasons": codes})
+        assessed = {**answer["risk"], "forecast": expected}
+        trail.emit("risk_event.ASSESSED", "cp15", assessed, with_next=True)
+        arbitrated = {"verdict": decision.verdict, "reasons": codes}
+        trail.emit("intent_event.ARBITRATED", "cp16", arbitrated, with_next=True)
+        decided = {"input": recordable(document), "decision": answer}
+        trail.emit("policy_event.DECIDED", "cp16", decided, with_next=True)
+        kind = "APPROVED" if decision.allowed else "REJECTED"
+        trail.emit(f"intent_event.{kind}", "cp16", {"reasons": codes}, with_next=True)
         return decision
 
     def lease(self, request: Request, decision: Decision, trail: Trail) -> Granted:
@@ -130,16 +133,20 @@ class Governance:
             lease = self._issue(request, decision)
         self._under_way.add(lease.lease_id)
         trail.lease_id = lease.lease_id
-        with trail.together(soon=True):
-            trail.emit("lease_event.ISSUED", "cp20", {"expires_at": lease.expires_at, "digest": lease.digest()})
-            for cosigner in lease.cosigners:
-                trail.emit("lease_event.COSIGNED", cosigner.id, {"role": cosigner.role, "kid": cosigner.kid})
+        digest = lease.digest()
+        issued = {"expires_at": lease.expires_at, "digest": digest}
+        trail.emit("lease_event.ISSUED", "cp20", issued, with_next=True)
+        for cosigner in lease.cosigners:
+            signed = {"role": cosigner.role, "kid": cosigner.kid}
+            trail.emit("lease_event.COSIGNED", cosigner.id, signed, with_next=True)
         for step in request.life.before_use:
+            trail.settle()
             lease = self._befall(step, lease, trail)
+            digest = lease.digest()
         document = tampered(lease.to_json(), request.tamper)
         with trail.stage("lease.verify"):
             self._verify(request, document, task_id)
-        trail.emit("lease_event.VERIFIED", "cp14", {"digest": lease.digest()}, soon=True)
+        trail.emit("lease_event.VERIFIED", "cp14", {"digest": digest}, with_next=True)
         self._held[lease.lease_id] = facts.ActiveLease(
             lease.lease_id, lease.issued_to, lease.scope.paths_allowlist, parse_moment(lease.expires_at) // NS
         )
@@ -191,6 +198,10 @@ class Governance:
     def take_back(self, lease_id: str) -> None:
         """Take a lease back while its command runs; the path records it when it acts on it."""
         self._authority.revoke(lease_id, by="cp20", why="drill")
+
+    def settle_use(self) -> None:
+        """Have the use of every verified lease survive a power cut: nothing of a task runs before. `OutsideError`."""
+        self._authority.registry.settle()
 
     def release(self, granted: Granted) -> None:
         """The lease's task has ended: it no longer stands in anybody's way. A second call is silent."""
@@ -248,6 +259,7 @@ class Governance:
         )
         verifier.verify(
             document,
+            settled=False,
             now_ns=self._clock.now_ns() + request.life.clock_shift_s * NS,
             facts=LeaseFacts(
                 intent_id=intent.intent_id,
@@ -274,13 +286,14 @@ class Governance:
                 reviews.append(self._sentinel.review(intent))
             if intent.patch and all(review.passed for review in reviews):
                 # What cp14 refuses is not run, not even to be tested.
+                trail.settle()
                 reviews.append(validate(intent))
             if "human" in request.approvals:
                 reviews.append(approval(intent, holder="human", valid=self._signed(intent, "human")))
         for review in reviews:
             told = review.to_json()
             told |= {"verdict": review.policy_verdict, "findings": told["findings"][:FINDINGS]}
-            trail.emit("intent_event.REVIEWED", review.actor, told, soon=True)
+            trail.emit("intent_event.REVIEWED", review.actor, told, with_next=True)
         return reviews
 
     def _signatures(self, request: Request) -> tuple[facts.Signature, ...]:

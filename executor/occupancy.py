@@ -46,7 +46,7 @@ class Occupancy:
         trail.timed("vm.acquire", took - boot.boot_ns - boot.reseed_ns)
         trail.timed("vm.reseed", boot.reseed_ns, "guest")
         facts = {"kernel": boot.kernel, "agent": boot.agent_digest, "uses": machine.uses}
-        trail.emit("vm_event.ACQUIRED", "cp20", {"weakened": sorted(weaken), **facts}, soon=True)
+        trail.emit("vm_event.ACQUIRED", "cp20", {"weakened": sorted(weaken), **facts}, with_next=True)
 
     def release(self, passage: Passage) -> None:
         """Destroy the machine first: whatever else fails, nothing of it stays."""
@@ -58,22 +58,18 @@ class Occupancy:
         reset = self._reset(passage, machine)
         if not reset:
             self._destroy(passage, machine)
-        used = machine.network()
-        released = {"overlay_bytes": overlay_bytes, **({"network": used} if used else {})}
-        if not reset:
-            with trail.together():
-                if not passage.released:
-                    trail.emit("resource_event.RELEASED", "cp19", released)
-                if passage.hold and passage.hold.fired:
-                    trail.emit("vm_event.ZOMBIE", "cp20")
-                trail.emit("vm_event.DESTROYED", "cp20")
-            return
         if not passage.released:
-            trail.emit("resource_event.RELEASED", "cp19", released)
-        trail.emit("vm_event.RESET", "cp20", {"uses": machine.uses})
-        if not machine.recycled(lambda: trail.emit("vm_event.RECYCLED", "cp20")):
+            used = machine.network()
+            released = {"overlay_bytes": overlay_bytes, **({"network": used} if used else {})}
+            trail.emit("resource_event.RELEASED", "cp19", released, with_next=True)
+        if reset:
+            trail.emit("vm_event.RESET", "cp20", {"uses": machine.uses})
+            if machine.recycled(lambda: trail.emit("vm_event.RECYCLED", "cp20")):
+                return
             self._destroy(passage, machine)
-            trail.emit("vm_event.DESTROYED", "cp20")
+        elif passage.hold and passage.hold.fired:
+            trail.emit("vm_event.ZOMBIE", "cp20", with_next=True)
+        trail.emit("vm_event.DESTROYED", "cp20")
 
     @staticmethod
     def cause(passage: Passage, error: OutsideError) -> tuple[str, str]:

@@ -1,7 +1,8 @@
-"""The one path (DESIGN section 4): an intent goes in, an outcome comes out, every step is on record before the next.
+"""The one path (DESIGN section 4): an intent goes in, an outcome comes out, all on record before it counts.
 
     submit -> review -> decide -> lease -> verify -> reserve -> queue -> machine -> commands -> release -> report
 
+No machine is asked for before all that led to it is on the disk, and nothing runs in it before the rest is (ADR 0039).
 Refusals end the path where they happen and are outcomes, not exceptions. Everything that was taken (budget, machine)
 is given back on every way out. The engine is behind `MachineProvider`: the simulator takes this same path.
 """

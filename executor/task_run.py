@@ -61,6 +61,8 @@ class TaskRunner:
 
         def keep() -> None:
             passage.pack = self._runs.before(granted.lease_id, request.intent)
+            self._governance.settle_use()
+            trail.settle()
 
         with trail.stage("prepare", "guest"):
             refused = machine.session.prepare(

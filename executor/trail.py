@@ -47,14 +47,18 @@ class BatchRecorder(Protocol):
     def begin_all(self, emissions: Sequence[Emission]) -> Pending:
         """Put them on their way, in this order; raises `AuditError`."""
 
+    def ensure_room(self) -> None:
+        """Raises `AuditError` when new work must not be begun."""
+
 
 class Trail:
     """Records events with the ids known so far.
 
     Every event is durable before `emit`, or `together`'s block, ends. Those that only lead up to something are recorded
     `soon`: they are on their way to the disk at once, and durable before the next one that is not, or before `settle`
-    ends. So nothing happens before all that led to it is on record, and no sync is waited for in between. What is
-    recorded `with_next` goes with whatever is recorded next, or with `settle`, by the same write and sync.
+    ends. What is recorded `with_next` goes with whatever is recorded next, or with `settle`, by the same write and
+    sync, under the moment at which it was emitted. So nothing that has an effect happens before all that led to it is
+    on record, and no sync is waited for in between.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Trail:
         self.events: list[dict[str, Any]] = []
         self.stages: list[Stage] = []
         self._log = log
+        self._batch = log if isinstance(log, BatchRecorder) else None
         self._clock = clock
         self._drop = drop
         self._told = told
@@ -114,25 +119,32 @@ class Trail:
             "engine": self.engine,
             "policy_digest": self.policy_digest,
         }
-        if self._kept is not None:
-            self._kept.append(Emission(kind, actor, ids, data or {}))
-        elif with_next and isinstance(self._log, BatchRecorder):
-            self._held.append(Emission(kind, actor, ids, data or {}))
-        elif isinstance(self._log, BatchRecorder):
-            self._record([Emission(kind, actor, ids, data or {})], soon=soon)
-        else:
+        if self._batch is None:
             with self._waiting():
                 self._recorded(self._log.emit(kind, actor, **ids, data=data or {}))
+            return
+        emission = Emission(kind, actor, ids, data or {}, self._clock.now_ns())
+        if self._kept is not None:
+            self._kept.append(emission)
+        elif with_next:
+            self._held.append(emission)
+        else:
+            self._record([emission], soon=soon)
+
+    def ensure_room(self) -> None:
+        """Raises `AuditError` when the record has no room for new work: what begins it may be recorded later."""
+        if self._batch is not None:
+            self._batch.ensure_room()
 
     def _record(self, emissions: list[Emission], *, soon: bool) -> None:
-        if not isinstance(self._log, BatchRecorder):
+        if self._batch is None:
             raise BugError("this recorder takes one event at a time")
         emissions, self._held = [*self._held, *emissions], []
         with self._waiting():
             if soon:
-                self._on_the_way.append(self._log.begin_all(emissions))
+                self._on_the_way.append(self._batch.begin_all(emissions))
                 return
-            found = self._log.emit_all(emissions)  # behind those on their way: they are durable now, too
+            found = self._batch.emit_all(emissions)  # behind those on their way: they are durable now, too
             self._settle()
             for event in found:
                 self._recorded(event)
@@ -160,7 +172,7 @@ class Trail:
 
         For steps that only conclude: nothing may be done inside that the record has to be ahead of.
         """
-        if self._kept is not None or not isinstance(self._log, BatchRecorder):
+        if self._kept is not None or self._batch is None:
             yield
             return
         self._kept = []

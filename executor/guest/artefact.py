@@ -7,7 +7,7 @@ it is what was named; until all are complete nothing is started.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from executor.guest.capability import Identity
@@ -23,21 +23,29 @@ _LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _SIGNS: Final = frozenset("._-")
 
 
-def check_named(named: Mapping[str, str], capabilities: frozenset[str]) -> None:
-    """Raises `DeniedError` for names or digests that are none, or without the capability."""
+def named_by(lease: Iterable[tuple[str, str]], capabilities: frozenset[str]) -> dict[str, str]:
+    """Name -> hex SHA-256 of the artefacts that `lease` names.
+
+    Raises `DeniedError` for names or digests that are none, for one name given twice, or without the capability.
+    """
+    pairs = tuple(lease)
+    named = dict(pairs)
+    if len(named) != len(pairs):
+        raise DeniedError("guest.artefact_name", "two artefacts of one name")
     if named and CAPABILITY not in capabilities:
         raise DeniedError("guest.capability_not_granted", f"an artefact needs {CAPABILITY}")
     for name, digest in named.items():
         plain = 1 <= len(name) <= 64 and name[0] in _LETTERS and set(name) <= _LETTERS | _SIGNS
         if not plain or len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
             raise DeniedError("guest.artefact_name", f"no plain name with a digest: {name!r:.80}")
+    return named
 
 
 class Artefacts:
     """The artefacts of one lease."""
 
     def __init__(self, base: str, named: Mapping[str, str], *, checked: bool = True) -> None:
-        """`base`: the lease's own folder on the scratch disk; `named`: name -> hex SHA-256 (see `check_named`).
+        """`base`: the lease's own folder on the scratch disk; `named`: name -> hex SHA-256 (see `named_by`).
 
         `checked` False takes the comparison with the digest away: a drill.
         """

@@ -43,17 +43,9 @@ class Sandbox:
         """
         capabilities = frozenset(lease.capabilities)
         programs.check_known(capabilities)
-        given = lease.limits
-        limits = sandbox_plan.Limits(
-            given.cpu_quota, given.mem_quota_mb, given.disk_quota_mb, given.wallclock_timeout_s, given.fd_limit,
-            given.pids, given.output_mb,
-        )  # fmt: skip
-        sandbox_plan.check_limits(limits)
+        limits = sandbox_plan.granted(lease.limits)
         places = writable(lease.paths_write)
-        named = {item.name: item.sha256 for item in lease.artefacts}
-        if len(named) != len(lease.artefacts):
-            raise DeniedError("guest.artefact_name", "two artefacts of one name")
-        artefact.check_named(named, capabilities)
+        named = artefact.named_by(((item.name, item.sha256) for item in lease.artefacts), capabilities)
         base = f"{SCRATCH}/{1 if 'reset' in weaken else number}"
         self._commands: Final = allowed_commands(lease.commands_allowlist)
         self._env: Final = tuple(lease.env_allowlist)

@@ -7,7 +7,7 @@ away exactly one (executor/weaken.py lists the names).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from executor.guest import artefact
@@ -68,6 +68,9 @@ class Limits:
     output_mb: int = 16
 
 
+_LIMITS: Final = tuple(one.name for one in fields(Limits))
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Everything that decides what the sandbox looks like."""
@@ -92,11 +95,16 @@ class Terms:
         return control not in self.weaken
 
 
-def check_limits(limits: Limits) -> None:
-    """Refuse terms without a limit: a missing one is a mistake of the host, not a wish for no limit."""
-    for name in ("cpu_quota", "mem_quota_mb", "disk_quota_mb", "wallclock_timeout_s", "fd_limit", "pids", "output_mb"):
-        if getattr(limits, name) < 1:
+def granted(given: object) -> Limits:
+    """The limits in `given`, which has them under the same names: the channel's message, or the host's own type.
+
+    Raises `DeniedError` for one that is not set: a mistake of the host, not a wish for no limit.
+    """
+    limits = {name: getattr(given, name) for name in _LIMITS}
+    for name, limit in limits.items():
+        if limit < 1:
             raise DeniedError("guest.limit_missing", f"the lease sets no {name}")
+    return Limits(**limits)
 
 
 def launch_arguments(terms: Terms) -> list[str]:

@@ -181,7 +181,7 @@ class KeyStore:
         return seed, TrustedKey(signer.kid, signer.public, self._clock.now_ns())
 
     def _signer(self, kid: str) -> Signer:
-        signer = SeedSigner.from_file(self._private / f"{kid}.key")
+        signer = self._read(self._private / f"{kid}.key", SeedSigner.from_file)
         if signer.kid != kid:
             raise OutsideError(f"the private key file of {kid} holds another key")
         return signer

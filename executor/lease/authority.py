@@ -7,7 +7,7 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,7 @@ from executor.lease.document import (
 )
 from executor.lease.record import LeaseRecord
 from executor.lease.registry import Registry
+from executor.plain import plain
 
 if TYPE_CHECKING:
     from executor.svf import SvfLog
@@ -73,14 +74,15 @@ def intent_digest(intent: Intent) -> str:
 
 
 def _digest(intent: Intent, env: Mapping[str, str]) -> str:
-    raw = asdict(intent)
+    raw = plain(replace(intent, files=(), artefacts=()))
     raw["env"] = env
+    raw["priority"] = int(intent.priority)
     raw["files"] = [
         {"path": file.path, "mode": file.mode, "content": base64.b64encode(file.content).decode()}
         for file in intent.files
     ]
-    artefacts = raw.pop("artefacts")
-    if artefacts:
+    del raw["artefacts"]
+    if intent.artefacts:
         raw["artefacts"] = [{"name": one.name, "sha256": one.sha256} for one in intent.artefacts]
     return hashlib.sha256(canonical.dumps(raw)).hexdigest()
 
@@ -170,7 +172,7 @@ class LeaseAuthority:
         if not self.registry.replace_document(more, record.document):
             # Somebody else cosigned in between; with his signature the rules are asked again.
             return self.add_cosignature(lease_id, role, holder, kid, signature)
-        self._publish(more)
+        self._publish(lease_id, more.document())
         return more
 
     def revoke(self, lease_id: str, *, by: str, why: str) -> LeaseRecord:
@@ -258,17 +260,25 @@ class LeaseAuthority:
             raise InvalidInputError("the issuer's signer does not sign with the key it names")
         if cosigners:
             admission.check_cosigners(lease, self._ring(), signed)
-        self.registry.add(lease, issued_ns=now_ns, content_digest=content_digest, renews=renews)
-        self._publish(lease)
+        document = lease.document()
+        self.registry.add(
+            lease,
+            document=document,
+            digest=hashlib.sha256(signed).hexdigest(),
+            issued_ns=now_ns,
+            content_digest=content_digest,
+            renews=renews,
+        )
+        self._publish(lease.lease_id, document)
         return lease
 
-    def _publish(self, lease: Lease) -> None:
+    def _publish(self, lease_id: str, document: bytes) -> None:
         """The document as a file, for people and for the guest's disk; the registry stays the authority."""
-        path = self._folder / f"{lease.lease_id}.json"
+        path = self._folder / f"{lease_id}.json"
         temporary = path.with_suffix(f".{secrets.token_hex(4)}")
         try:
             with writing(self._folder):
-                temporary.write_bytes(lease.document())
+                temporary.write_bytes(document)
                 temporary.replace(path)
         except OSError as error:
             raise outside(f"cannot write {path}", error) from error
@@ -298,9 +308,18 @@ class LeaseVerifier:
         self._signatures = signatures
 
     def verify(
-        self, document: bytes | Mapping[str, Any], *, now_ns: int, facts: Facts, consume: bool = True
+        self,
+        document: bytes | Mapping[str, Any],
+        *,
+        now_ns: int,
+        facts: Facts,
+        consume: bool = True,
+        settled: bool = True,
     ) -> VerifiedLease:
-        """The verified lease, one use taken; raises `LeaseRefusedError` with the reason of the first broken rule."""
+        """The verified lease, one use taken; raises `LeaseRefusedError` with the reason of the first broken rule.
+
+        `settled` False: the use survives a power cut from `Registry.settle` on.
+        """
         verified = admission.admit(
             document,
             now_ns=now_ns,
@@ -310,7 +329,7 @@ class LeaseVerifier:
             signatures=self._signatures,
         )
         if consume and self._registry is not None:
-            self._registry.consume(verified.lease.lease_id, task_id=facts.task_id, now_ns=now_ns)
+            self._registry.consume(verified.lease.lease_id, task_id=facts.task_id, now_ns=now_ns, settled=settled)
         return verified
 
 

@@ -16,6 +16,7 @@ from executor.clock import parse_rfc3339
 from executor.errors import InvalidInputError
 from executor.intent import Command, Intent, Limits, NetworkMode, Phase
 from executor.keys import Role
+from executor.plain import plain
 
 SCHEMA: Final = "cordon.lease/1"
 MAX_DOCUMENT: Final = 1 << 20
@@ -115,8 +116,8 @@ class Lease:
         """The whole document, as JSON values."""
         return {
             **self._signed_part(),
-            "cosigners": [_plain(cosigner) for cosigner in self.cosigners],
-            "sig": _plain(self.sig),
+            "cosigners": plain(self.cosigners),
+            "sig": plain(self.sig),
         }
 
     def document(self) -> bytes:
@@ -140,12 +141,10 @@ class Lease:
         return (command.argv if isinstance(command, Command) else command) in self.scope.commands_allowlist
 
     def _signed_part(self) -> dict[str, Any]:
-        raw = _plain(self)
+        raw: dict[str, Any] = plain(self)
         del raw["cosigners"], raw["sig"]
-        raw["scope"] = _plain(self.scope)
         if not self.scope.artefacts:
             del raw["scope"]["artefacts"]
-        raw["limits"] = _plain(self.limits)
         if not self.task_id:
             del raw["task_id"]
         if self.uses == 1:
@@ -187,21 +186,6 @@ def parse_moment(text: str) -> int:
         return parse_rfc3339(text)
     except (ValueError, OverflowError):
         raise InvalidInputError(f"lease: {text[:40]!r} is no moment in time") from None
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    return {name: _listed(getattr(value, name)) for name in _NAMES[type(value)]}
-
-
-_NAMES: Final = {
-    kind: tuple(field.name for field in fields(kind))
-    for kind in (Lease, LeaseScope, LeaseLimits, Cosigner, LeaseSignature)
-}
-
-
-def _listed(value: Any) -> Any:
-    """Tuples as lists, all the way down: what a JSON reader would have answered."""
-    return [_listed(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _explain(raw: Any) -> str:

@@ -1,11 +1,12 @@
 """The registry of leases: SQLite in WAL mode, one file, many processes.
 
-What must not be lost to a power cut is written with `synchronous=FULL`: a use and a revocation. An issue is not: a
-lease whose row was lost is unknown, and so refused.
+What must not be lost to a power cut is written with `synchronous=FULL`: a use and a revocation; a use that is taken
+before anything rests on it by `settle`. An issue is not: a lease whose row was lost is unknown, and so refused.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from executor.errors import LeaseRefusedError, MisuseError, OutOfDiskError, OutsideError
+from executor.errors import LeaseRefusedError, MisuseError, OutOfDiskError, OutsideError, outside
 from executor.lease.document import Lease
 from executor.lease.record import LeaseRecord
 from executor.lease.watch import Revocation
@@ -54,14 +55,28 @@ class Registry:
         except (OSError, sqlite3.Error) as error:
             raise OutsideError(f"cannot open the lease registry {path}: {error}") from error
         self._lock = threading.Lock()
+        self._log = Path(f"{path}-wal")
+        self._owed = False
+        """Whether a use is in the write-ahead log that was not synced."""
+        self._lost = ""
+        """Why a sync failed: what the disk holds is unknown from then on, and a later sync would not tell."""
 
     def close(self) -> None:
         """Release the file; a second call is silent."""
         with self._lock:
             self._db.close()
 
-    def add(self, lease: Lease, *, issued_ns: int, content_digest: str, renews: LeaseRecord | None) -> None:
-        """Remember an issued lease; the one it renews is revoked in the same transaction."""
+    def add(
+        self,
+        lease: Lease,
+        *,
+        document: bytes,
+        digest: str,
+        issued_ns: int,
+        content_digest: str,
+        renews: LeaseRecord | None,
+    ) -> None:
+        """Remember an issued lease, with its `document` and `digest`; the one it renews is revoked at the same time."""
         with self._writing(durable=False) as db:
             if renews is not None:
                 self._revoke(db, renews.lease_id, issued_ns, lease.issued_by, f"superseded by {lease.lease_id}")
@@ -71,9 +86,9 @@ class Registry:
                 requester=lease.issued_to,
                 phase=lease.phase,
                 task_id=lease.task_id,
-                digest=lease.digest(),
+                digest=digest,
                 content_digest=content_digest,
-                document=lease.document(),
+                document=document,
                 issued_ns=issued_ns,
                 expires_ns=lease.expires_ns(),
                 uses=lease.uses,
@@ -110,9 +125,12 @@ class Registry:
             )
             return done.rowcount == 1
 
-    def consume(self, lease_id: str, *, task_id: str, now_ns: int) -> None:
-        """Take one use, atomically; raises `LeaseRefusedError` when there is none left (or no longer)."""
-        with self._writing(durable=True) as db:
+    def consume(self, lease_id: str, *, task_id: str, now_ns: int, settled: bool = True) -> None:
+        """Take one use, atomically; raises `LeaseRefusedError` when there is none left (or no longer).
+
+        With `settled` False it counts for everybody at once, and survives a power cut from `settle` on.
+        """
+        with self._writing(durable=settled) as db:
             done = db.execute(
                 """UPDATE lease SET used = used + 1, used_ns = ?, task_id = CASE task_id WHEN '' THEN ? ELSE task_id END
                    WHERE lease_id = ? AND used < uses AND revoked_ns = 0 AND expires_ns > ?
@@ -120,8 +138,32 @@ class Registry:
                 (now_ns, task_id, lease_id, now_ns, task_id, task_id),
             )
             taken = done.rowcount == 1
+            self._owed |= taken and not settled
         if not taken:
             raise self._why_not(lease_id, now_ns)
+
+    def settle(self) -> None:
+        """Have every use that was taken survive a power cut; to be called before anything is done with it.
+
+        What `synchronous=FULL` does at a commit, done later: SQLite appends to this file, and locks other ones, so that
+        a descriptor more on it disturbs nobody. Raises `OutsideError`, from the first failure on for good.
+        """
+        with self._lock:
+            if self._lost:
+                raise OutsideError(f"{self._lost}; start the executor anew when that disk is in order")
+            if not self._owed:
+                return
+            try:
+                descriptor = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fdatasync(descriptor)
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                failed = outside("the lease registry cannot be synced", error)
+                self._lost = str(failed)
+                raise failed from error
+            self._owed = False
 
     def revoke(self, lease_id: str, *, by: str, why: str, now_ns: int) -> LeaseRecord:
         """Revoke for good; raises `MisuseError` when it is unknown or revoked already."""

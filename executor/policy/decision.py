@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from executor.errors import RefusedError
 from executor.intent import Limits
 from executor.outcome import Verdict
+from executor.plain import plain
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -126,10 +127,8 @@ class Decision:
 
     def to_json(self) -> dict[str, Any]:
         """The decision as JSON values, for events and reports: DESIGN 5.1's keys, `verdict`, `grants` and `cause`."""
-        limits = {name: getattr(self.obligations.limits, name) for name in _LIMIT_NAMES}
-        raw = _lists(asdict(self))
+        raw = plain(self)
         del raw["duration_ns"]
-        raw["obligations"]["limits"] = limits
         return {"allow": self.allowed, **raw}
 
 
@@ -277,12 +276,3 @@ def _is(value: object, kind: type[T], where: str) -> T:
 
 def _kind(value: object) -> str:
     return "null" if value is None else type(value).__name__
-
-
-def _lists(value: Any) -> Any:
-    """`value` with tuples as lists, as JSON readers give them back."""
-    if isinstance(value, dict):
-        return {key: _lists(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_lists(item) for item in value]
-    return value

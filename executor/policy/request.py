@@ -6,10 +6,11 @@ found, free host memory). They are plain values; whether they suffice is judged 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from executor.intent import Intent
+from executor.plain import plain
 from executor.policy.patch import touched_paths
 
 INPUT_SCHEMA: Final = "cordon.input/1"
@@ -163,9 +164,9 @@ def _intent(intent: Intent) -> dict[str, Any]:
             "read": list(intent.scope.paths_read),
             "write": list(intent.scope.paths_write),
             "network": intent.scope.network,
-            "endpoints": [asdict(endpoint) for endpoint in intent.scope.endpoints],
+            "endpoints": plain(intent.scope.endpoints),
         },
-        "limits": asdict(intent.limits),
+        "limits": plain(intent.limits),
     }
 
 
@@ -183,24 +184,14 @@ def _facts(facts: Facts) -> dict[str, Any]:
             {"actor": review.actor, "verdict": review.verdict, "holder": review.holder or review.actor}
             for review in facts.reviews
         ],
-        "signatures": [asdict(signature) for signature in facts.signatures],
-        "secrets_found": [asdict(finding) for finding in facts.secrets_found],
-        "forbidden_patterns": [asdict(finding) for finding in facts.forbidden_patterns],
-        "budget": {"atp": facts.budget.atp},
-        "history": {"violations": facts.history.violations, "runs": facts.history.runs},
-        "active_leases": [{**asdict(lease), "write": list(lease.write)} for lease in facts.active_leases],
-        "builds": [asdict(build) for build in facts.builds],
-        "lease": {
-            "ttl_s": facts.lease.ttl_s,
-            "renews": facts.lease.renews,
-            "renewals": facts.lease.renewals,
-        },
-        "presented": [asdict(facts.presented)] if facts.presented else [],
-        "host": {
-            "mem_free_mb": facts.host.mem_free_mb,
-            "cpu_free_percent": facts.host.cpu_free_percent,
-            "disk_free_mb": facts.host.disk_free_mb,
-            "vms_running": facts.host.vms_running,
-            "vms_max": facts.host.vms_max,
-        },
+        "signatures": plain(facts.signatures),
+        "secrets_found": plain(facts.secrets_found),
+        "forbidden_patterns": plain(facts.forbidden_patterns),
+        "budget": plain(facts.budget),
+        "history": plain(facts.history),
+        "active_leases": plain(facts.active_leases),
+        "builds": plain(facts.builds),
+        "lease": plain(facts.lease),
+        "presented": [plain(facts.presented)] if facts.presented else [],
+        "host": plain(facts.host),
     }

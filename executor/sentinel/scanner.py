@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import selectors
+import select
 import struct
 import subprocess
 import sys
@@ -128,8 +128,10 @@ class KingfisherScanner:
         pending = memoryview(struct.pack(">I", len(document)) + document)
         until = self._until(DOCUMENT_S)
         while pending:
-            self._wait(selectors.EVENT_WRITE, until)
-            pending = pending[os.write(self._fd(selectors.EVENT_WRITE), pending[: 1 << 16]) :]
+            try:
+                pending = pending[os.write(self._fd(select.POLLOUT), pending[: 1 << 16]) :]
+            except BlockingIOError:
+                self._wait(select.POLLOUT, until)
 
     def _receive(self, key: str, seconds: float) -> Any:
         until = self._until(seconds)
@@ -145,8 +147,11 @@ class KingfisherScanner:
     def _read(self, count: int, until: int) -> bytes:
         data = bytearray()
         while len(data) < count:
-            self._wait(selectors.EVENT_READ, until)
-            piece = os.read(self._fd(selectors.EVENT_READ), count - len(data))
+            try:
+                piece = os.read(self._fd(select.POLLIN), count - len(data))
+            except BlockingIOError:
+                self._wait(select.POLLIN, until)
+                continue
             if not piece:
                 raise ScannerError("the secret scanner ended in the middle of its work")
             data += piece
@@ -156,17 +161,17 @@ class KingfisherScanner:
         return self._clock.monotonic_ns() + round(seconds * 1e9)
 
     def _wait(self, event: int, until: int) -> None:
-        left = (until - self._clock.monotonic_ns()) / 1e9
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._fd(event), event)
-            if left <= 0 or not selector.select(left):
-                raise ScannerError("the secret scanner did not answer in time")
+        left = until - self._clock.monotonic_ns()
+        poller = select.poll()
+        poller.register(self._fd(event), event)
+        if left <= 0 or not poller.poll(-(-left // 1_000_000)):
+            raise ScannerError("the secret scanner did not answer in time")
 
     def _fd(self, event: int) -> int:
         if self._child is None:
             raise ScannerError("the secret scanner is not running")
         to_child, from_child = _pipes(self._child)
-        return (to_child if event == selectors.EVENT_WRITE else from_child).fileno()
+        return (to_child if event == select.POLLOUT else from_child).fileno()
 
     def _reap(self) -> None:
         child, self._child, self._ready = self._child, None, False

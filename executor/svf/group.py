@@ -32,11 +32,12 @@ MAX_PAUSE: Final = 1024
 class Ticket:
     """Records on their way to the disk, which stand together in the chain, and the thread that waits for them."""
 
-    __slots__ = ("apart", "done", "drafts", "error", "follower", "leads", "now_ns", "placed", "turn")
+    __slots__ = ("apart", "done", "drafts", "error", "follower", "leads", "moments", "placed", "turn")
 
-    def __init__(self, drafts: Sequence[Draft], now_ns: int) -> None:
+    def __init__(self, drafts: Sequence[Draft], moments: Sequence[int]) -> None:
+        """`moments`: when each was emitted, in nanoseconds since the epoch."""
         self.drafts = drafts
-        self.now_ns = now_ns
+        self.moments = moments
         self.placed: list[tuple[int, str, str, str]] = []
         """seq, ts, prev and hash of each, once they have their places."""
         self.error: AuditError | None = None

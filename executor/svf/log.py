@@ -57,6 +57,8 @@ class Emission(NamedTuple):
     ids: Mapping[str, str]
     """All six of them, empty where not known."""
     data: Mapping[str, Any]
+    at_ns: int = 0
+    """When it was emitted, where that is not now: in nanoseconds since the epoch."""
 
 
 class Pending:
@@ -166,12 +168,13 @@ class SvfLog:
         return Pending(emissions, self._queued(emissions, later=True))
 
     def _queued(self, emissions: Sequence[Emission], *, later: bool) -> Ticket:
-        drafts, begins = [], False
-        for kind, actor, ids, data in emissions:
+        drafts, moments, begins, now_ns = [], [], False, self._clock.now_ns()
+        for kind, actor, ids, data, at_ns in emissions:
             _check(event_type(kind), actor, ids, data)
             drafts.append(draft(kind, actor, data=data, **ids))
+            moments.append(at_ns or now_ns)
             begins |= kind in NEW_WORK
-        ticket = Ticket(drafts, self._clock.now_ns())
+        ticket = Ticket(drafts, moments)
         ticket.apart |= later  # nobody waits for it yet: it neither leads nor wakes another
         with self._mutex:
             self._check_open()
@@ -258,9 +261,9 @@ class SvfLog:
         """Give the tickets' records their places in the chain; their lines."""
         seq, prev, lines = self._seq, self._hash, []
         for ticket in tickets:
-            ts = self._moment(ticket.now_ns)
-            for made in ticket.drafts:
+            for made, at_ns in zip(ticket.drafts, ticket.moments, strict=True):
                 seq += 1
+                ts = self._moment(at_ns)
                 digest, line = made.place(seq, ts, prev)
                 ticket.placed.append((seq, ts, prev, digest))
                 lines.append(line)
@@ -408,7 +411,7 @@ def _events(emissions: Sequence[Emission], ticket: Ticket) -> list[Event]:
         raise AuditError(str(ticket.error)) from ticket.error
     return [
         Event(seq, ts, kind, actor, data=dict(data), prev=prev, hash=digest, **ids)
-        for (kind, actor, ids, data), (seq, ts, prev, digest) in zip(emissions, ticket.placed, strict=True)
+        for (kind, actor, ids, data, _), (seq, ts, prev, digest) in zip(emissions, ticket.placed, strict=True)
     ]
 
 

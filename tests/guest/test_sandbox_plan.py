@@ -120,9 +120,9 @@ def test_the_agent_knows_the_hosts_controls() -> None:
 )
 def test_a_missing_limit_is_denied(field: str) -> None:
     """No limit is not a limit of nothing."""
-    sandbox_plan.check_limits(Limits())
+    assert sandbox_plan.granted(Limits()) == Limits()
     with pytest.raises(DeniedError, match=field):
-        sandbox_plan.check_limits(replace(Limits(), **{field: 0}))
+        sandbox_plan.granted(replace(Limits(), **{field: 0}))
 
 
 def test_few_descriptors_are_the_tasks_and_not_the_runtimes() -> None:

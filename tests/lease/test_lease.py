@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from executor.errors import InvalidInputError, LeaseRefusedError, MisuseError
+from executor.errors import InvalidInputError, LeaseRefusedError, MisuseError, OutsideError
 from executor.intent import Command, FileIn, Intent, Limits
 from executor.keys import SeedSigner
 from executor.keys.atomic import writing
 from executor.lease import Lease, LeaseAuthority, LeaseVerifier, intent_digest
 from executor.lease.authority import sweep
+from executor.lease.registry import Registry
 from tests.lease.conftest import POLICY, Desk
 
 Fields = dict[str, Any]
@@ -278,6 +280,49 @@ def test_what_is_over_is_not_renewed(desk: Desk, spoil: Callable[[Desk, Lease], 
     with pytest.raises(LeaseRefusedError) as refused:
         desk.authority.renew(lease.lease_id, policy_digest=POLICY)
     assert refused.value.reason == reason
+
+
+def test_a_use_taken_before_it_is_settled_counts_at_once_and_is_synced_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else gets it meanwhile; `settle` syncs what SQLite wrote, and only where something was."""
+    synced: list[str] = []
+    sync = os.fdatasync
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        sync(descriptor)
+
+    monkeypatch.setattr("executor.lease.registry.os.fdatasync", noted)
+    intent = desk.intent()
+    lease = desk.issue(intent)
+    desk.verifier.verify(lease.document(), now_ns=desk.clock.ns, facts=desk.facts(intent), settled=False)
+    assert desk.refusal(lease.document(), desk.facts(intent)) == "lease.replayed"
+    other = Registry(desk.state / "outgoing" / "leases" / "registry.sqlite")
+    with pytest.raises(LeaseRefusedError):
+        other.consume(lease.lease_id, task_id="task-2", now_ns=desk.clock.ns)
+    other.close()
+    assert synced == []
+    desk.authority.registry.settle()
+    desk.authority.registry.settle()
+    assert synced == ["registry.sqlite-wal"]
+
+
+def test_a_use_that_cannot_be_synced_is_never_said_to_be(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After one failed sync the disk's state is unknown: a later one that works proves nothing."""
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    intent = desk.intent()
+    lease = desk.issue(intent)
+    desk.verifier.verify(lease.document(), now_ns=desk.clock.ns, facts=desk.facts(intent), settled=False)
+    with monkeypatch.context() as patched:
+        patched.setattr("executor.lease.registry.os.fdatasync", fail)
+        with pytest.raises(OutsideError, match="cannot be synced"):
+            desk.authority.registry.settle()
+    with pytest.raises(OutsideError, match="start the executor anew"):
+        desk.authority.registry.settle()
 
 
 def test_an_intent_that_fits_no_lease_is_not_signed(desk: Desk) -> None:

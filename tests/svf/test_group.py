@@ -28,7 +28,7 @@ class Disk:
 
 
 def record(group: Group) -> AuditError | None:
-    ticket = Ticket([], 0)
+    ticket = Ticket([], [])
     with group.lock:
         group.queue(ticket)
     group.finish(ticket)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from executor.clock import SystemClock
+from executor.clock import ManualClock, SystemClock, parse_rfc3339
 from executor.errors import AuditError, MisuseError
 from executor.svf import SvfLog, read, verify
 from executor.svf.log import Emission
@@ -165,3 +165,30 @@ def test_events_on_their_way_from_many_threads_keep_each_ones_order(tmp_path: Pa
     assert found == {number: list(KINDS) * 25 for number in range(8)}
     for number in range(8):
         assert [event.type for event in read(tmp_path / "trail") if event.intent_id == f"i{number}"] == found[number]
+
+
+def test_what_goes_with_the_next_shares_its_sync_and_keeps_its_own_moment(tmp_path: Path) -> None:
+    """Nothing is on the disk before, one commit for all, and the record says when each was emitted."""
+    clock = ManualClock()
+    with SvfLog.open(tmp_path / "trail", clock) as log:
+        trail = Trail(log, clock, "i", "sim")
+        for kind in KINDS[:3]:
+            trail.emit(kind, ACTORS[kind], with_next=True)
+            clock.advance(1)
+        assert _on_disk(tmp_path) == [event["type"] for event in trail.events] == []
+        trail.emit(KINDS[3], ACTORS[KINDS[3]])
+        assert log.statistics()["commits"] == 1
+        assert _on_disk(tmp_path) == list(KINDS)
+    moments = [parse_rfc3339(event["ts"]) for event in trail.events]
+    assert [later - moments[0] for later in moments] == [0, 1_000_000_000, 2_000_000_000, 3_000_000_000]
+    verify(tmp_path / "trail", None)
+
+
+def test_new_work_is_refused_before_anything_of_it_is_kept(tmp_path: Path) -> None:
+    """A trail that takes nothing says so to whoever is about to begin."""
+    log = log_in(tmp_path)
+    trail = Trail(log, SystemClock(), "i", "sim")
+    trail.ensure_room()
+    log.close()
+    with pytest.raises(AuditError):
+        trail.ensure_room()

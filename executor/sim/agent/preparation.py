@@ -54,17 +54,9 @@ class Preparation:
         capabilities = frozenset(lease.capabilities)
         self._programs: Final = _programs()
         self._programs.check_known(capabilities)
-        given = lease.limits
-        limits = sandbox_plan.Limits(
-            given.cpu_quota, given.mem_quota_mb, given.disk_quota_mb, given.wallclock_timeout_s, given.fd_limit,
-            given.pids, given.output_mb,
-        )  # fmt: skip
-        sandbox_plan.check_limits(limits)
+        limits = sandbox_plan.granted(lease.limits)
         places = writable(lease.paths_write)
-        named = dict(lease.artefacts)
-        if len(named) != len(lease.artefacts):
-            raise DeniedError("guest.artefact_name", "two artefacts of one name")
-        artefact.check_named(named, capabilities)
+        named = artefact.named_by(lease.artefacts, capabilities)
         shown = frozenset(groups()) if "capability_map" in weaken else capabilities
         self.terms: Final = sandbox_plan.Terms(
             capabilities=capabilities,
