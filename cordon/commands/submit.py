@@ -13,6 +13,7 @@ from typing import Any, Final
 from cordon.commands._bridge import add_connection, own_pair, server_key
 from cordon.terminal import one_line, print_json, safe
 from executor.bridge.client import BridgeClient, Output, Submission
+from executor.bridge.wire import MAX_PAYLOAD
 from executor.errors import InvalidInputError, MisuseError, OutsideError, RequestRefusedError
 from executor.intent import Command, FileIn, Intent, Limits, Priority
 from executor.outcome import Outcome
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             # With --json the whole trail is told, and that ends with the report; else the answer is enough.
             outcome = (submission.outcome if args.json else submission.answer).result()
         except (OutsideError, RequestRefusedError) as error:
-            sys.stderr.write(f"cordon: {one_line(str(error))} [{error.code}]\n")
+            sys.stderr.write(f"cordon: {one_line(str(error))} [{getattr(error, 'reason', error.code)}]\n")
             return REFUSED
     if args.json:
         print_json(_document(outcome))
@@ -109,9 +110,12 @@ def _file(value: str) -> FileIn:
     local, _, inside = value.partition(":")
     path = Path(local)
     try:
-        content = path.read_bytes()
+        with path.open("rb") as stream:
+            content = stream.read(MAX_PAYLOAD + 1)  # a device has no end
     except OSError as error:
         raise InvalidInputError(f"--file {local}: {error.strerror}") from None
+    if len(content) > MAX_PAYLOAD:
+        raise InvalidInputError(f"--file {local}: over {MAX_PAYLOAD} bytes, which all files of a task share")
     mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
     return FileIn(inside or f"/workspace/{path.name}", content, mode)
 
@@ -137,8 +141,17 @@ def _write(piece: Output) -> None:
 def _tell(outcome: Outcome) -> None:
     if outcome.effect in {"completed", "failed"}:
         return
-    reasons = ", ".join(outcome.reasons)
+    reasons = ", ".join(outcome.reasons) or _ended(outcome)
     sys.stderr.write(f"cordon: {outcome.effect}: {one_line(reasons)} {one_line(outcome.message)}".rstrip() + "\n")
+
+
+def _ended(outcome: Outcome) -> str:
+    """How the last command ended, where no reason of ours says so: by a signal, by the filter, by the clock."""
+    if not outcome.results:
+        return ""
+    last = outcome.results[-1]
+    by = f"by signal {last.signal}, " if last.signal else ""
+    return f"{by}{last.cause} after {last.duration_ns / 1e9:.1f} s"
 
 
 def _document(outcome: Outcome) -> dict[str, Any]:

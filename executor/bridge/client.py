@@ -18,7 +18,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 
@@ -81,19 +82,22 @@ class Submission:
 
     def _fail(self, error: Exception) -> None:
         for future in (self.accepted, self.answer, self.outcome):
-            if not future.done():
+            with suppress(InvalidStateError):  # known already, or its holder has cancelled it: nobody asks any more
                 future.set_exception(error)
         self._pieces.put(None)
 
     def _answered(self, outcome: Outcome) -> None:
-        if not self.answer.done():
-            self.answer.set_result(outcome)
+        _resolve(self.answer, outcome)
         self._pieces.put(None)
 
     def _end(self, outcome: Outcome) -> None:
         self._answered(outcome)
-        if not self.outcome.done():
-            self.outcome.set_result(outcome)
+        _resolve(self.outcome, outcome)
+
+
+def _resolve(future: Future[Any], value: object) -> None:
+    with suppress(InvalidStateError):  # as in `_fail`
+        future.set_result(value)
 
 
 class BridgeClient:
@@ -253,7 +257,7 @@ class BridgeClient:
         with self._lock:
             future = self._welcomes.pop(raw["id"], None)
         if future is not None:
-            future.set_result(Welcome(str(raw["requester"]), str(raw["engine"])))
+            _resolve(future, Welcome(str(raw["requester"]), str(raw["engine"])))
 
     def _accepted(self, raw: Mapping[str, Any], _: bytes) -> None:
         with self._lock:
@@ -261,7 +265,7 @@ class BridgeClient:
             if submission is not None:
                 self._running[raw["task"]] = submission
         if submission is not None:
-            submission.accepted.set_result(raw["task"])
+            _resolve(submission.accepted, raw["task"])
 
     def _wrote(self, raw: Mapping[str, Any], payload: bytes) -> None:
         if (submission := self._running.get(raw["task"])) is not None:
@@ -293,4 +297,5 @@ class BridgeClient:
         if submission is not None:
             submission._fail(refusal)  # noqa: SLF001 - as in close
         if welcome is not None:
-            welcome.set_exception(refusal)
+            with suppress(InvalidStateError):
+                welcome.set_exception(refusal)

@@ -31,6 +31,9 @@ HANDSHAKE_MS: Final = 5_000
 BATCH: Final = 256
 """Messages read, and replies sent, before the other side has its turn."""
 SEND_MS: Final = 0
+SEALING: Final = 1024
+"""Bytes beyond the largest frame that are read: CURVE's command, nonce and seal count as well (33), and a frame that is
+a little too large is told so; on a larger one libzmq hangs up without a word."""
 _NOW: Final = int(zmq.NOBLOCK)
 _MORE: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
 """As numbers: pyzmq's enumerations cost more than the calls they are for."""
@@ -72,7 +75,7 @@ class Server:
             zmq.SNDHWM: HIGH_WATER,
             zmq.RCVHWM: HIGH_WATER,
             zmq.SNDTIMEO: SEND_MS,
-            zmq.MAXMSGSIZE: most_bytes,
+            zmq.MAXMSGSIZE: most_bytes + SEALING,
             zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
             zmq.HEARTBEAT_TIMEOUT: DEAD_MS,
             zmq.HANDSHAKE_IVL: HANDSHAKE_MS,

@@ -124,12 +124,16 @@ def error(refusal: RequestRefusedError, *, request_id: str = "", task_id: str = 
 
 
 def submit(request_id: str, intent: Intent, approvals: Sequence[str], *, stream: bool) -> list[bytes]:
-    """The frames of a `submit`."""
+    """The frames of a `submit`; raises `InvalidInputError` for what no message holds: nobody would answer that."""
     raw = intent_json(intent)
-    return [
-        header("submit", id=request_id, intent=raw, approvals=list(approvals), stream=stream),
-        b"".join([file.content for file in intent.files] + [one.content for one in intent.artefacts]),
-    ]
+    head = header("submit", id=request_id, intent=raw, approvals=list(approvals), stream=stream)
+    payload = b"".join([file.content for file in intent.files] + [one.content for one in intent.artefacts])
+    if len(head) > MAX_HEADER or len(payload) > MAX_PAYLOAD:
+        raise InvalidInputError(
+            f"an intent has at most {MAX_HEADER} bytes and its files at most {MAX_PAYLOAD} bytes together; "
+            f"these are {len(head)} and {len(payload)}"
+        )
+    return [head, payload]
 
 
 def intent_json(intent: Intent) -> dict[str, Any]:

@@ -69,17 +69,20 @@ def sync_folder(folder: Path) -> None:
 def read_secret(path: Path) -> bytes:
     """The bytes of a private file; raises `OutsideError` when it is missing, a link, another's, or open to others."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # Not blocking: opening a pipe would wait for somebody who writes into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise OutsideError(f"cannot read the private key {path.name}: {error.strerror}") from None
-    with open(descriptor, "rb") as stream:  # noqa: PTH123 - see write_atomic
-        status = os.fstat(stream.fileno())
+        raise OutsideError(f"cannot read the private key {path}: {error.strerror}") from None
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
             raise OutsideError(f"{path} is not a regular file of uid {os.geteuid()}")
         if status.st_mode & 0o077:
             mode = stat.S_IMODE(status.st_mode)
             raise OutsideError(f"{path} is open to others (mode {mode:04o}); `chmod 600 {path}` and rotate the key")
-        return stream.read(MAX_FILE)
+        return os.read(descriptor, MAX_FILE)
+    finally:
+        os.close(descriptor)
 
 
 def read_public(path: Path) -> bytes:

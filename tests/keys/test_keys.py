@@ -6,6 +6,7 @@ import contextlib
 import copy
 import json
 import logging
+import os
 import pickle
 import stat
 import sys
@@ -21,6 +22,7 @@ from nacl.signing import SigningKey
 from executor.clock import ManualClock, rfc3339
 from executor.errors import InvalidInputError, MisuseError, OutsideError
 from executor.keys import KeyStore, ProgramSigner, SeedSigner, Trust, key_id, parse_public, signature_fits
+from executor.keys.atomic import read_secret
 
 SEED = bytes(range(32))
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -208,6 +210,14 @@ def test_a_key_file_is_not_followed_through_a_link(tmp_path: Path, store: KeySto
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OutsideError, match="cannot read the private key"):
         store.issuer()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_what_is_no_file_is_no_private_key(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """One line with the place, and nobody waits for a pipe's other end."""
+    make(tmp_path / "key")
+    with pytest.raises(OutsideError, match=f"{tmp_path}/key is not a regular file"):
+        read_secret(tmp_path / "key")
 
 
 def test_damaged_key_file_does_not_leak_into_the_error(tmp_path: Path, store: KeyStore) -> None:
