@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 from executor.bridge.config import Config
 from executor.bridge.curve import CurvePair
@@ -18,6 +19,9 @@ def check_files(config: Config) -> None:
         CurvePair.from_file(path)
     if not (config.policies / ".manifest").is_file():
         raise OutsideError(f"executor.policies: {config.policies} holds no policies (no .manifest)")
+    uplink = config.network.uplink
+    if uplink is not None and not uplink.exists():
+        raise OutsideError(f"network.uplink: there is no network namespace {uplink}; `ip netns add` makes one")
 
 
 def check_ports(config: Config) -> None:
@@ -29,6 +33,8 @@ def check_ports(config: Config) -> None:
     if config.metrics_listen:
         wanted.append(("metrics.listen", "tcp://{}:{}".format(*config.metrics_listen)))
     for field_name, endpoint in wanted:
+        if endpoint.startswith("ipc://"):
+            _check_path(field_name, Path(endpoint.removeprefix("ipc://")))
         host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
         if not endpoint.startswith("tcp://") or port == "*":
             continue
@@ -41,3 +47,15 @@ def check_ports(config: Config) -> None:
             continue  # an interface's name, which ZeroMQ knows as well
         except OSError as error:
             raise OutsideError(f"{field_name}: cannot listen on {endpoint}: {error.strerror}") from None
+
+
+def _check_path(field_name: str, path: Path) -> None:
+    """That nobody listens at `path`: ZeroMQ would take the name away from him, without a word to either."""
+    if not path.parent.is_dir():
+        raise OutsideError(f"{field_name}: cannot listen on ipc://{path}: there is no folder {path.parent}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return  # nobody there, at most what a killed service left
+    raise OutsideError(f"{field_name}: cannot listen on ipc://{path}: somebody listens there already")

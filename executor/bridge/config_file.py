@@ -96,6 +96,11 @@ def parse(text: str, where: str) -> Config:
     _no_key_twice(config, where)
     if config.bridge_listen == config.control_listen and not config.bridge_listen.endswith(":*"):
         raise control.wrong("listen", f"{config.control_listen} is the bridge's already")
+    if config.metrics_listen and config.metrics_listen[1]:
+        told = "tcp://{}:{}".format(*config.metrics_listen)
+        if told in {config.bridge_listen, config.control_listen}:
+            whose = "bridge" if told == config.bridge_listen else "control socket"
+            raise metrics.wrong("listen", f"{told} is the {whose}'s already")
     return config
 
 

@@ -14,6 +14,7 @@ from executor.bridge import config, config_check, config_file
 from executor.bridge.curve import CurvePair, make_pair
 from executor.errors import InvalidInputError, OutsideError
 from executor.intent import Priority
+from executor.network.plane import NetworkConfig
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = Path("deploy/cordon.toml").read_text()
@@ -148,6 +149,41 @@ def test_taken_port_is_told_before_anything_is_started(table: str) -> None:
         with pytest.raises(OutsideError, match=rf"^{table}\.listen: cannot listen on tcp://127\.0\.0\.1:{port}: Addr"):
             config_check.check_ports(replace(base, **{f"{table}_listen": listen}))
     config_check.check_ports(replace(base, **{f"{table}_listen": listen}))
+
+
+def test_a_path_somebody_listens_at_is_not_taken_from_him(tmp_path: Path) -> None:
+    """A second service on the same ipc path would leave the first one there, and unreachable; a dead one's is free."""
+    base = replace(config_file.parse(MINIMAL, "x.toml"), bridge_listen=f"ipc://{tmp_path}/b", metrics_listen=None)
+    base = replace(base, control_listen="tcp://127.0.0.1:*")
+    config_check.check_ports(base)
+    with socket.socket(socket.AF_UNIX) as taken:
+        taken.bind(f"{tmp_path}/b")
+        taken.listen()
+        with pytest.raises(OutsideError, match=r"^bridge\.listen: .*somebody listens there already"):
+            config_check.check_ports(base)
+    config_check.check_ports(base)
+    with pytest.raises(OutsideError, match=r"^bridge\.listen: .*there is no folder"):
+        config_check.check_ports(replace(base, bridge_listen=f"ipc://{tmp_path}/none/b"))
+
+
+def test_metrics_have_a_port_of_their_own() -> None:
+    """Told before machines are booted, with the line."""
+    with pytest.raises(InvalidInputError, match=r"^x\.toml:9: metrics\.listen: .* is the bridge's already"):
+        config_file.parse(f'{MINIMAL}[metrics]\nlisten = "127.0.0.1:7070"\n', "x.toml")
+
+
+def test_an_uplink_that_is_not_there_is_told_ahead(tmp_path: Path) -> None:
+    """Not by the first task that wants out."""
+    for name in ("bridge", "control"):
+        make_pair(tmp_path, name)
+    keys = tmp_path / "keys" / "curve"
+    base = replace(
+        config_file.parse(MINIMAL, "x.toml"), bridge_key=keys / "bridge.key", control_key=keys / "control.key"
+    )
+    base = replace(base, policies=ROOT / "policies")
+    config_check.check_files(base)
+    with pytest.raises(OutsideError, match=r"^network\.uplink: there is no network namespace /run/netns/none"):
+        config_check.check_files(replace(base, network=NetworkConfig(Path("/run/netns/none"))))
 
 
 def test_what_a_reload_takes_over() -> None:
