@@ -8,12 +8,14 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from executor.sim.calls.table import call
-from executor.sim.files.nodes import Node, error
-from executor.sim.kernel.process import WRITE, OpenFile, Process
+from executor.sim.files.nodes import SPARSE, Node, error
+from executor.sim.kernel.process import WRITE, OpenFile, Process, UnmodelledError
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel
 
+ALLOCATED: Final = 1 << 30
+"""What the model takes of this host's memory for one file at most."""
 FSIZE: Final = 1
 """RLIMIT_FSIZE."""
 
@@ -21,6 +23,8 @@ FSIZE: Final = 1
 @call("truncate", "truncate")
 def truncate(k: Kernel, p: Process, path: str, length: int) -> None:
     """truncate: the mount is asked before the file's rights."""
+    if length < 0:
+        raise error(errno.EINVAL)
     place = p.find(path)
     node = place.dentry.node
     if node.is_dir:
@@ -48,7 +52,7 @@ def _within(k: Kernel, p: Process, length: int) -> None:
 def ftruncate(k: Kernel, p: Process, number: int, length: int) -> None:
     """ftruncate."""
     opened = p.file(number)
-    if not opened.writable or opened.node.kind != stat.S_IFREG:
+    if length < 0 or not opened.writable or opened.node.kind != stat.S_IFREG:
         raise error(errno.EINVAL)
     _within(k, p, length)
     opened.node.resize(length)
@@ -60,8 +64,21 @@ def fallocate(k: Kernel, p: Process, number: int, offset: int, length: int) -> N
     opened = p.file(number)
     if not opened.writable:
         raise error(errno.EBADF)
-    _within(k, p, offset + length)
-    opened.node.resize(max(opened.node.length, offset + length))
+    node, end = opened.node, offset + length
+    whole = -(-len(node.data) // 4096) * 4096
+    if node.quota and node.quota.hard_bytes and end > whole + _room(node, whole):
+        _allocate(node, whole + _room(node, whole))  # as much as there is
+        raise error(node.quota.full)
+    _within(k, p, end)
+    _allocate(node, end)
+
+
+def _allocate(node: Node, end: int) -> None:
+    """Blocks up to `end`, by pieces that are no hole."""
+    if end - len(node.data) > ALLOCATED:
+        raise UnmodelledError("fallocate of more than a GiB")
+    while len(node.data) < end:
+        node.resize(min(end, len(node.data) + SPARSE))
 
 
 @call("read", "read")
@@ -147,6 +164,8 @@ def store(k: Kernel, p: Process, node: Node, offset: int, data: bytes) -> int:
             end = offset + len(data)
             node.resize(max(end, node.length))
     node.put(offset, data)
+    if node.mode & stat.S_ISUID and not p.has("FSETID"):
+        node.mode &= ~(stat.S_ISUID | stat.S_ISGID)  # what was written is not what somebody trusted
     node.times[1] = k.clock.now_ns()
     if node.system.kind == "tmpfs":
         k.use_memory(p, p.memory)
@@ -178,6 +197,8 @@ def lseek(k: Kernel, p: Process, number: int, offset: int, whence: int) -> int:
     opened = p.file(number)
     if opened.kind != "file":
         raise error(errno.ESPIPE)
+    if whence in {os.SEEK_DATA, os.SEEK_HOLE}:
+        raise UnmodelledError("lseek to data or a hole")
     base = {0: 0, 1: opened.offset, 2: opened.node.length}.get(whence)
     if base is None or base + offset < 0:
         raise error(errno.EINVAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from typing import TYPE_CHECKING, Any, Final
@@ -154,6 +155,16 @@ def eventfd(k: Kernel, p: Process, *_arguments: Any) -> int:
 
 
 @call("flock", "flock")
-def flock(k: Kernel, p: Process, number: int, _operation: int) -> None:
-    """Nobody else is there to lock out."""
-    p.file(number)
+def flock(k: Kernel, p: Process, number: int, operation: int) -> None:
+    """A lock belongs to an open file: whoever opens the same one again is locked out."""
+    opened = p.file(number)
+    others = {one: shared for one, shared in (opened.node.locks or {}).items() if one.count and one is not opened}
+    opened.node.locks = others
+    shared = bool(operation & fcntl.LOCK_SH)
+    if operation & fcntl.LOCK_UN:
+        return
+    if any(not (shared and other) for other in others.values()):
+        if operation & fcntl.LOCK_NB:
+            raise error(errno.EAGAIN)
+        raise WaitError
+    others[opened] = shared

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from typing import TYPE_CHECKING, Any
 
 from executor.sim.calls.opening import BLOCK, make, step
 from executor.sim.calls.table import call, raw
 from executor.sim.files.mounts import Place
-from executor.sim.files.nodes import Node, error
-from executor.sim.kernel.process import MAKE, READ, REFER, REMOVE_DIR, REMOVE_FILE, WRITE, Process, UnmodelledError
+from executor.sim.files.nodes import Dentry, Node, error
+from executor.sim.kernel.process import (
+    MAKE,
+    READ,
+    REFER,
+    REMOVE_DIR,
+    REMOVE_FILE,
+    WRITE,
+    OpenFile,
+    Process,
+    UnmodelledError,
+)
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel
@@ -136,6 +147,14 @@ def rename(k: Kernel, p: Process, old: str, new: str, old_folder: int | None, ne
         raise error(errno.ENOENT)
     node = there.dentry.node
     over = step(p, target, leaf)
+    if there.dentry in _above(target):
+        raise error(errno.EINVAL)
+    if over is not None and over.dentry in _above(source):
+        raise error(errno.ENOTEMPTY)
+    if not node.is_dir and (old.endswith("/") or new.endswith("/")):
+        raise error(errno.ENOTDIR)
+    if over is not None and over.dentry.node is node:
+        return  # two names of one file: nothing is done, says POSIX
     moved = source.dentry.node is not target.dentry.node
     p.check_landlock(source, REMOVE_DIR if node.is_dir else REMOVE_FILE)
     p.check_landlock(target, MAKE[node.kind])
@@ -153,6 +172,14 @@ def rename(k: Kernel, p: Process, old: str, new: str, old_folder: int | None, ne
     del source.dentry.node.children[name]
     there.dentry.name, there.dentry.parent = leaf, target.dentry
     target.dentry.node.children[leaf] = there.dentry
+
+
+def _above(where: Place) -> list[Dentry]:
+    """A folder and all that it stands in."""
+    found = [where.dentry]
+    while (parent := found[-1].parent) is not None and parent is not found[-1]:
+        found.append(parent)
+    return found
 
 
 @raw("renameat2")
@@ -246,10 +273,20 @@ def listdir(k: Kernel, p: Process, path: str | int) -> list[list[Any]]:
         if opened.place is None:
             raise error(errno.ENOTDIR)
         place = opened.place
-    else:
-        place = p.find(path)
-        if place.dentry.node.is_dir:
-            p.check(place, READ)
+        return _entries(p, place)
+    place = p.find(path)
+    if not place.dentry.node.is_dir:
+        raise error(errno.ENOTDIR)
+    p.check(place, READ)
+    # It is open meanwhile: who has no descriptor left cannot look, and who looks at his own sees this one.
+    number = p.install(OpenFile(place, place.dentry.node, os.O_RDONLY | os.O_DIRECTORY))
+    try:
+        return _entries(p, place)
+    finally:
+        p.drop(number)
+
+
+def _entries(p: Process, place: Place) -> list[list[Any]]:
     node = place.dentry.node
     if not node.is_dir:
         raise error(errno.ENOTDIR)

@@ -15,6 +15,8 @@ from executor.sim.kernel.process import MAKE, READ, WRITE, WRITE_FILE, OpenFile,
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel
 
+OWN_TERMINAL: Final = os.makedev(5, 0)
+"""/dev/tty: a task has none."""
 BLOCK: Final = 4096
 """Bytes that a folder takes on the scratch disk."""
 
@@ -68,7 +70,7 @@ def _may_open(k: Kernel, p: Process, place: Place, flags: int) -> None:
     writing = kind in {os.O_WRONLY, os.O_RDWR} or bool(flags & os.O_TRUNC)
     if node.is_dir and (writing or flags & os.O_CREAT):
         raise error(errno.EISDIR)
-    if node.kind == stat.S_IFSOCK:
+    if node.kind == stat.S_IFSOCK or (node.kind == stat.S_IFCHR and node.rdev == OWN_TERMINAL):
         raise error(errno.ENXIO)
     wanted = (READ if kind in {os.O_RDONLY, os.O_RDWR} else 0) | (WRITE if writing else 0)
     p.check(place, wanted)

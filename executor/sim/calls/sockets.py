@@ -83,11 +83,15 @@ def _install(k: Kernel, p: Process, made: Socket) -> int:
 def socket(k: Kernel, p: Process, family: int, kind: int, protocol: int) -> int:
     """socket: raw ones are for CAP_NET_RAW."""
     kind &= 0xF
-    if family not in {UNIX, INET, INET6, NETLINK, PACKET}:
+    if family not in {UNIX, INET, NETLINK, PACKET}:  # the guest's kernel has no IPv6: a module that is not loaded
         raise error(errno.EAFNOSUPPORT)
-    if family == PACKET or (family in {INET, INET6} and kind == RAW):
+    if family == INET and kind not in {STREAM, DGRAM, RAW}:
+        raise error(errno.ESOCKTNOSUPPORT)
+    if family == INET and kind == RAW and protocol == 0:
+        raise error(errno.EPROTONOSUPPORT)
+    if family == PACKET or (family == INET and kind == RAW):
         p.need("NET_RAW")
-    if family in {INET, INET6} and kind == DGRAM and protocol == 1:
+    if family == INET and kind == DGRAM and protocol == 1:
         raise error(errno.EACCES)
     return _install(k, p, Socket(family, kind, k.world.network(p), protocol=protocol))
 
@@ -116,7 +120,10 @@ def bind(k: Kernel, p: Process, number: int, address: Any) -> None:
         if isinstance(address, str) and not address.startswith("\0"):
             from executor.sim.calls.entries import mknod  # noqa: PLC0415 - its neighbour
 
-            mknod(k, p, address, stat.S_IFSOCK | 0o777, 0, None)
+            try:
+                mknod(k, p, address, stat.S_IFSOCK | 0o777, 0, None)
+            except FileExistsError:
+                raise error(errno.EADDRINUSE) from None
         own.network[UNIX, address] = own
         own.address = address
         return
@@ -151,7 +158,9 @@ def accept(k: Kernel, p: Process, number: int, wait_ns: float) -> list[Any]:
         raise error(errno.EINVAL)
     if not own.waiting:
         wait(k, p, wait_ns, errno.EAGAIN)
-    return [_install(k, p, own.waiting.popleft()), ["127.0.0.1", 40000]]
+    taken = own.waiting.popleft()
+    taken.address = taken.address or own.address
+    return [_install(k, p, taken), "" if own.family == UNIX else ["127.0.0.1", 40000]]
 
 
 def wait(k: Kernel, p: Process, wait_ns: float, number: int) -> None:

@@ -97,6 +97,8 @@ class Node:
     quota: Quota | None = None
     special = ""
     pipe: Any = None
+    locks: dict[Any, bool] | None = None
+    """Open file -> whether it shares its flock."""
     read: Callable[[Process], bytes] | None = None
     write: Callable[[Process, bytes], None] | None = None
     opened: Callable[[Process, int], None] | None = None

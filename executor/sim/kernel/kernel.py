@@ -224,6 +224,9 @@ class Kernel:
             message = self._closed_before(process, message)
         if message[0] == "resume":
             message, again = self._interrupted[process].pop()
+            if again and message[0] == "pause" and not process.pending:
+                self._ready.append((process, ["ok", None]))  # its handler has run, and that was all it waited for
+                return
         if process.pending:
             self._interrupt_with_handler(process, message, again=again)
             return

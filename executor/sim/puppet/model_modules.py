@@ -302,7 +302,8 @@ def fcntl_module():
         return data if isinstance(argument, bytes) else code
 
     m.fcntl, m.ioctl = fcntl, ioctl
-    m.flock = m.lockf = lambda *_a: None
+    m.flock = lambda handle, operation: call("flock", number(handle), int(operation))
+    m.lockf = lambda *_a: None
     return m
 
 

@@ -164,9 +164,11 @@ def module():
                  "getuid", "geteuid", "getgid", "getegid", "getgroups", "setsid", "setpgid", "getpgid", "getsid",
                  "setuid", "seteuid", "setgid", "setegid", "setreuid", "setregid", "setresuid", "setresgid", "kill",
                  "killpg", "nice", "getpriority", "setpriority", "sync", "getpgrp", "pidfd_open", "fchmod",
-                 "sched_getscheduler", "sched_yield", "eventfd", "getresuid", "getresgid", "posix_fallocate",
+                 "sched_getscheduler", "sched_yield", "eventfd", "posix_fallocate",
                  "sched_get_priority_max", "sched_get_priority_min", "setpgrp", "unshare", "setns"):  # fmt: skip
         put(lambda *a, _n=name, **k: call(_n, *a, *k.values()), name)
+    for name in ("getresuid", "getresgid"):
+        put(lambda _n=name: tuple(call(_n)), name)
 
     @put
     def closerange(low, high):

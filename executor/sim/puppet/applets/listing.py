@@ -25,7 +25,7 @@ def ls(argv):
 
     for path in rest or ["."]:
         try:
-            if stat.S_ISDIR(os.stat(path).st_mode) and "d" not in known:
+            if "d" not in known and stat.S_ISDIR((os.lstat if "l" in known else os.stat)(path).st_mode):
                 names = sorted(os.listdir(path))
                 if "a" in known:
                     names = [".", "..", *names]

@@ -57,7 +57,12 @@ def exit_(shell, argv):
     raise SystemExit(int(argv[1]) & 255 if len(argv) > 1 else shell.last)
 
 
-@builtin("export", "readonly")
+@builtin("readonly")
+def readonly_(shell, argv):
+    raise Unmodelled("the shell's readonly")
+
+
+@builtin("export")
 def export_(shell, argv):
     for one in argv[1:]:
         name, equals, value = one.partition("=")
@@ -77,7 +82,7 @@ def unset_(shell, argv):
 @builtin("set")
 def set_(shell, argv):
     for one in argv[1:]:
-        if one in {"-e", "+e", "-u", "-x", "+x", "-eu", "-ex", "-eux"}:
+        if one in {"-e", "+e", "+u", "-x", "+x", "-ex"}:
             shell.stop = one.startswith("-") if "e" in one else shell.stop
             shell.trace = one.startswith("-") if "x" in one else shell.trace
         else:

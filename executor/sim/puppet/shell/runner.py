@@ -12,6 +12,9 @@ from shell.parser import Parser
 from shell.tokens import tokens
 from shim import call
 
+SPECIAL = {":", ".", "break", "continue", "eval", "exec", "exit", "export", "return", "set", "shift", "trap", "unset"}
+"""Builtins with which a redirection that cannot be made ends the shell, as POSIX says."""
+
 
 class Shell(Expander):
     """Runs trees."""
@@ -236,7 +239,7 @@ class Shell(Expander):
         if builtin or argv[0] in INNER:
             saved = self.redirect(redirections)
             if saved is None:
-                if argv[0] == "exec":
+                if argv[0] in SPECIAL:
                     raise SystemExit(2)
                 return 2
             if argv[0] == "exec" and len(argv) == 1:
