@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from executor.clock import parse_rfc3339
+from executor.errors import InvalidInputError
 from executor.svf.event import Event
 from executor.svf.read import read as read_trail
 
@@ -67,7 +68,10 @@ class Recorded:
 
 def read(folder: Path) -> Recorded:
     """What the trail in `folder` says. Raises `OutsideError` when unreadable, `InvalidInputError` when broken."""
-    return of_events(read_trail(folder))
+    try:
+        return of_events(read_trail(folder))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"the audit trail in {folder} cannot be read: {error}") from None
 
 
 def of_events(events: Iterable[Event]) -> Recorded:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from executor.clock import ManualClock, rfc3339
-from executor.errors import OutsideError
+from executor.errors import InvalidInputError, OutsideError
 from executor.keys import KeyStore
 from executor.svf import SvfLog
 from executor.svf.event import Event
@@ -120,6 +120,13 @@ def test_a_trail_that_is_not_there_is_told(tmp_path: Path) -> None:
     """The error names the folder."""
     with pytest.raises(OutsideError, match="nowhere"):
         read(tmp_path / "nowhere")
+
+
+def test_a_broken_trail_is_told_with_its_folder(tmp_path: Path) -> None:
+    """A load may name any: the mistake says which."""
+    (tmp_path / "svf-000000000001.jsonl").write_text("nonsense\n")
+    with pytest.raises(InvalidInputError, match=f"the audit trail in {tmp_path} cannot be read: .*line 1"):
+        read(tmp_path)
 
 
 def test_a_folder_without_a_trail_in_it_shows_nothing(tmp_path: Path) -> None:
