@@ -77,9 +77,10 @@ def _sized(load: Any, args: argparse.Namespace, *, sweeping: bool) -> Any:
 
 
 def _once(load: Any, folder: Path, args: argparse.Namespace) -> int:
-    from harness.simulate.output import write_run  # noqa: PLC0415 - see run()
+    from harness.simulate.output import writable, write_run  # noqa: PLC0415 - see run()
     from harness.simulate.run import missed, simulate  # noqa: PLC0415 - see run()
 
+    writable(folder)
     with progress("simulate") as step:
         say = now_and_then(step)
         found, measures = simulate(load, lambda arrived, now: say(f"{arrived} tasks, {now:.0f} simulated seconds"))

@@ -17,6 +17,7 @@ from harness.simulate.load import Load
 from harness.simulate.measures import Measures
 from harness.simulate.sweep import Sweep
 
+PROBE: Final = ".writable"
 STYLE: Final = (
     "<style>svg{background:#fff;font-family:sans-serif}.t{font-size:12px;font-weight:bold}.s{font-size:11px;fill:#444}"
     ".a{stroke:#999}.l{stroke:#c00;stroke-dasharray:4 3}.p{fill:none;stroke:#1f6feb;stroke-width:2}"
@@ -38,6 +39,12 @@ _SWEPT: Final = (
     "utilisation",
 )
 """Figures of each point that a sweep's table holds."""
+
+
+def writable(folder: Path) -> None:
+    """Raises `OutsideError` where nothing can be written: better before a long run than after it."""
+    _write(folder, {PROBE: ""})
+    (folder / PROBE).unlink(missing_ok=True)
 
 
 def write_run(folder: Path, load: Load, found: dict[str, Any], measures: Measures) -> list[Path]:

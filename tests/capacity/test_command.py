@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from cordon.__main__ import main
 from harness.schema import LOAD, load
+from harness.simulate import run as run_module
 
 FILE: Final = """\
 schema: cordon.load/1
@@ -112,3 +113,24 @@ def test_the_published_schema_describes_every_field(capsys: pytest.CaptureFixtur
     for name, field in described["properties"].items():
         target = described["$defs"][field["$ref"].rpartition("/")[2]] if set(field) == {"$ref"} else field
         assert target.get("description"), name
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_run(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An hour of simulation is not thrown away for it, and a good folder holds nothing of the look."""
+    ran: list[object] = []
+    simulate = run_module.simulate
+
+    def noted(*given: Any) -> Any:
+        ran.append(given)
+        return simulate(*given)
+
+    monkeypatch.setattr(run_module, "simulate", noted)
+    (tmp_path / "taken").write_text("")
+    assert main(["simulate", file, "--out", str(tmp_path / "taken")]) == 1
+    assert f"cannot write to {tmp_path / 'taken'}" in capsys.readouterr().err
+    assert not ran
+    main(["simulate", file, "--out", str(tmp_path / "good")])
+    assert len(ran) == 1
+    assert not [path for path in (tmp_path / "good").iterdir() if path.name.startswith(".")]
