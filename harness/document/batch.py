@@ -11,6 +11,7 @@ import json
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from executor.outcome import EffectClass, Outcome
@@ -66,10 +67,16 @@ def twin_expect() -> Expect:
 
 def reports(outcome: Outcome) -> tuple[tuple[Probed, ...], int]:
     """Every probe the runner told of, in order, and how many it says it tried (-1: it did not come to that)."""
+    return _told(tuple(result.stdout for result in outcome.results))
+
+
+@lru_cache(maxsize=8)
+def _told(outputs: tuple[bytes, ...]) -> tuple[tuple[Probed, ...], int]:
+    """The same from the outputs: every member of a batch asks for its three runs' several times."""
     found: list[Probed] = []
     done = -1
-    for result in outcome.results:
-        for line in result.stdout.decode("utf-8", "replace").splitlines():
+    for output in outputs:
+        for line in output.decode("utf-8", "replace").splitlines():
             if line.startswith(LINE):
                 one = _parse(line.removeprefix(LINE))
                 if isinstance(one, int):

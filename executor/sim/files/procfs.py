@@ -90,7 +90,15 @@ class ProcFs:
         link(root, "thread-self", "").read = lambda p: f"{p.pid}/task/{p.pid}".encode()
         link(root, "mounts", "self/mounts")
         link(root, "net", "self/net")
-        self._sysctls(folder(root, "sys", 0o555))
+        settings = folder(root, "sys", 0o555)
+        settings.node.find = lambda _p, name: self._grown(settings).get(name)
+        settings.node.names = lambda _p: self._grown(settings)
+
+    def _grown(self, root: Dentry) -> dict[str, Dentry]:
+        """The settings' folder once somebody looks into it, which few tasks do: then it is one like any other."""
+        root.node.find = root.node.names = None
+        self._sysctls(root)
+        return root.node.children
 
     def _sysctls(self, root: Dentry) -> None:
         for path in self._world.settings:
