@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
 from executor.clock import Clock
-from executor.errors import BugError
+from executor.errors import BugError, MisuseError
 from executor.outcome import Stage
-from executor.svf.log import Emission, Pending
+from executor.svf.log import Emission
 
 if TYPE_CHECKING:
     from executor.svf import Event
@@ -44,9 +44,6 @@ class BatchRecorder(Protocol):
     def emit_all(self, emissions: Sequence[Emission]) -> list[Event]:
         """Record all of them durably, in this order; raises `AuditError`."""
 
-    def begin_all(self, emissions: Sequence[Emission]) -> Pending:
-        """Put them on their way, in this order; raises `AuditError`."""
-
     def ensure_room(self) -> None:
         """Raises `AuditError` when new work must not be begun."""
 
@@ -54,11 +51,10 @@ class BatchRecorder(Protocol):
 class Trail:
     """Records events with the ids known so far.
 
-    Every event is durable before `emit`, or `together`'s block, ends. Those that only lead up to something are recorded
-    `soon`: they are on their way to the disk at once, and durable before the next one that is not, or before `settle`
-    ends. What is recorded `with_next` goes with whatever is recorded next, or with `settle`, by the same write and
-    sync, under the moment at which it was emitted. So nothing that has an effect happens before all that led to it is
-    on record, and no sync is waited for in between.
+    Every event is durable before `emit`, or `together`'s block, ends. One that only leads up to something is recorded
+    `with_next`: it goes with whatever is recorded next, or with `settle`, by the same write and sync, under the moment
+    at which it was emitted. So nothing that has an effect happens before all that led to it is on record, and no sync
+    is waited for in between (ADR 0039).
     """
 
     def __init__(
@@ -86,7 +82,6 @@ class Trail:
         self._drop = drop
         self._told = told
         self._kept: list[Emission] | None = None
-        self._on_the_way: list[Pending] = []
         self._held: list[Emission] = []
         """What goes with the next."""
         self._inside = 0
@@ -105,7 +100,6 @@ class Trail:
         actor: str,
         data: Mapping[str, Any] | None = None,
         *,
-        soon: bool = False,
         with_next: bool = False,
     ) -> None:
         """Record `kind` by `actor`; raises `AuditError`, and then nothing else may happen."""
@@ -121,7 +115,7 @@ class Trail:
         }
         if self._batch is None:
             with self._waiting():
-                self._recorded(self._log.emit(kind, actor, **ids, data=data or {}))
+                self._recorded([self._log.emit(kind, actor, **ids, data=data or {})])
             return
         emission = Emission(kind, actor, ids, data or {}, self._clock.now_ns())
         if self._kept is not None:
@@ -129,45 +123,37 @@ class Trail:
         elif with_next:
             self._held.append(emission)
         else:
-            self._record([emission], soon=soon)
+            self._record([emission])
 
     def ensure_room(self) -> None:
         """Raises `AuditError` when the record has no room for new work: what begins it may be recorded later."""
         if self._batch is not None:
             self._batch.ensure_room()
 
-    def _record(self, emissions: list[Emission], *, soon: bool) -> None:
+    def _record(self, emissions: list[Emission]) -> None:
         if self._batch is None:
             raise BugError("this recorder takes one event at a time")
         emissions, self._held = [*self._held, *emissions], []
         with self._waiting():
-            if soon:
-                self._on_the_way.append(self._batch.begin_all(emissions))
-                return
-            found = self._batch.emit_all(emissions)  # behind those on their way: they are durable now, too
-            self._settle()
-            for event in found:
-                self._recorded(event)
+            try:
+                self._recorded(self._batch.emit_all(emissions))
+            except MisuseError:  # one of them fits no record, and none is in it: what came before it happened
+                for one in emissions:
+                    self._recorded(self._batch.emit_all([one]))
+                raise
 
     def settle(self) -> None:
         """Wait until all that was emitted is durable; raises `AuditError`."""
         if self._held:
-            self._record([], soon=False)
-        with self._waiting():
-            self._settle()
+            self._record([])
 
-    def _settle(self) -> None:
-        pending, self._on_the_way = self._on_the_way, []
-        for one in pending:
-            for event in one.wait():
-                self._recorded(event)
-
-    def _recorded(self, event: Event) -> None:
-        self.events.append(event.to_json())
-        self._told(self.events[-1])
+    def _recorded(self, found: Iterable[Event]) -> None:
+        for event in found:
+            self.events.append(event.to_json())
+            self._told(self.events[-1])
 
     @contextmanager
-    def together(self, *, soon: bool = False) -> Iterator[None]:
+    def together(self) -> Iterator[None]:
         """What is emitted inside becomes durable at its end, by one sync, also when it fails.
 
         For steps that only conclude: nothing may be done inside that the record has to be ahead of.
@@ -181,7 +167,7 @@ class Trail:
         finally:
             kept, self._kept = self._kept, None
             if kept:
-                self._record(kept, soon=soon)
+                self._record(kept)
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:

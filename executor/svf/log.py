@@ -61,22 +61,6 @@ class Emission(NamedTuple):
     """When it was emitted, where that is not now: in nanoseconds since the epoch."""
 
 
-class Pending:
-    """Events that are on their way to the disk."""
-
-    __slots__ = ("_emissions", "_ticket")
-
-    def __init__(self, emissions: Sequence[Emission], ticket: Ticket) -> None:
-        """`ticket` is queued, and apart."""
-        self._emissions = emissions
-        self._ticket = ticket
-
-    def wait(self) -> list[Event]:
-        """Until they are durable; the events. Raises `AuditError` when they could not be recorded."""
-        self._ticket.wait()
-        return _events(self._emissions, self._ticket)
-
-
 class SvfLog:
     """An open audit trail. Made by `open`; closing always releases, and a second close is silent."""
 
@@ -156,18 +140,11 @@ class SvfLog:
         """
         if not emissions:
             return []
-        ticket = self._queued(emissions, later=False)
+        ticket = self._queued(emissions)
         self._group.finish(ticket)
         return _events(emissions, ticket)
 
-    def begin_all(self, emissions: Sequence[Emission]) -> Pending:
-        """Put events on their way to the disk, behind all that came before; `Pending.wait` says when they are durable.
-
-        Raises `MisuseError` as `emit`, and `AuditError` where nothing is accepted any more.
-        """
-        return Pending(emissions, self._queued(emissions, later=True))
-
-    def _queued(self, emissions: Sequence[Emission], *, later: bool) -> Ticket:
+    def _queued(self, emissions: Sequence[Emission]) -> Ticket:
         drafts, moments, begins, now_ns = [], [], False, self._clock.now_ns()
         for kind, actor, ids, data, at_ns in emissions:
             _check(event_type(kind), actor, ids, data)
@@ -175,7 +152,6 @@ class SvfLog:
             moments.append(at_ns or now_ns)
             begins |= kind in NEW_WORK
         ticket = Ticket(drafts, moments)
-        ticket.apart |= later  # nobody waits for it yet: it neither leads nor wakes another
         with self._mutex:
             self._check_open()
             if begins:

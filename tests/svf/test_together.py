@@ -104,27 +104,8 @@ def _on_disk(folder: Path) -> list[str]:
     return [event.type for event in read(folder / "trail")]
 
 
-def test_what_is_recorded_soon_is_on_the_disk_before_the_next_that_is_not(tmp_path: Path) -> None:
-    """Nobody is told of an event before it is durable; the next plain one, and `settle`, leave none behind."""
-    told: list[str] = []
-    with log_in(tmp_path) as log:
-        trail = Trail(log, SystemClock(), "i", "sim", told=lambda event: told.append(event["type"]))
-        trail.emit(KINDS[0], "cp15", soon=True)
-        with trail.together(soon=True):
-            trail.emit(KINDS[1], "cp16")
-            trail.emit(KINDS[2], "cp16")
-        assert told == [event["type"] for event in trail.events] == []
-        trail.emit(KINDS[3], "cp16")
-        assert told == _on_disk(tmp_path) == list(KINDS)
-        trail.emit(KINDS[0], "cp15", soon=True)
-        trail.settle()
-        assert told == _on_disk(tmp_path) == [*KINDS, KINDS[0]]
-        assert [event.to_json() for event in read(tmp_path / "trail")] == trail.events
-    verify(tmp_path / "trail", None)
-
-
-def test_what_was_recorded_soon_and_failed_stops_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sync that fails in the background is known before anything that the events led up to may happen."""
+def test_what_was_kept_and_failed_stops_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sync that fails is known before anything that the events led up to may happen."""
     log = log_in(tmp_path)
     trail = Trail(log, SystemClock(), "i", "sim")
 
@@ -132,24 +113,24 @@ def test_what_was_recorded_soon_and_failed_stops_the_next_step(tmp_path: Path, m
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("executor.svf.log.os.fdatasync", fail)
-    trail.emit(KINDS[0], "cp15", soon=True)
+    trail.emit(KINDS[0], "cp15", with_next=True)
     with pytest.raises(AuditError, match="cannot be written"):
         trail.settle()
     with pytest.raises(AuditError):
-        trail.emit(KINDS[1], "cp16", soon=True)
+        trail.emit(KINDS[1], "cp16")
     assert trail.events == []
     monkeypatch.undo()
     log.close()
 
 
-def test_events_on_their_way_from_many_threads_keep_each_ones_order(tmp_path: Path) -> None:
-    """Soon and at once, mixed by eight threads: one chain, every thread's events in the order it emitted them."""
+def test_events_kept_by_many_threads_are_in_each_ones_order(tmp_path: Path) -> None:
+    """With the next and at once, mixed by eight threads: one chain, each one's events in the order it emitted them."""
 
     def work(number: int) -> None:
         trail = Trail(log, SystemClock(), f"i{number}", "sim")
         for at in range(25):
             for kind in KINDS:
-                trail.emit(kind, ACTORS[kind], soon=(at + number) % 3 > 0)
+                trail.emit(kind, ACTORS[kind], with_next=(at + number) % 3 > 0)
         trail.settle()
         found[number] = [event["type"] for event in trail.events]
 
@@ -192,3 +173,16 @@ def test_new_work_is_refused_before_anything_of_it_is_kept(tmp_path: Path) -> No
     log.close()
     with pytest.raises(AuditError):
         trail.ensure_room()
+
+
+def test_one_event_that_fits_no_record_takes_none_that_came_before_with_it(tmp_path: Path) -> None:
+    """What was kept happened: it is recorded, in order, up to the one that nobody may record."""
+    with log_in(tmp_path) as log:
+        trail = Trail(log, SystemClock(), "i", "sim")
+        trail.emit(KINDS[0], "cp15", with_next=True)
+        trail.emit(KINDS[1], "cp16", with_next=True)
+        trail.emit(KINDS[2], "nobody", with_next=True)
+        with pytest.raises(MisuseError, match="nobody"):
+            trail.emit(KINDS[3], "cp16")
+        assert [event["type"] for event in trail.events] == _on_disk(tmp_path) == list(KINDS[:2])
+    verify(tmp_path / "trail", None)
