@@ -1,64 +1,15 @@
-"""Every family of calls, imported for what it registers in the table."""
+"""The table of calls once every family, which is every module of this package, has registered its own in it."""
 
 from __future__ import annotations
 
-from typing import Final
+import importlib
+import pkgutil
+from pathlib import Path
 
-from executor.sim.calls import (
-    attributes,
-    by_handle,
-    children,
-    clocks,
-    contents,
-    controls,
-    descriptors,
-    entries,
-    groups,
-    identity,
-    limits,
-    machine,
-    memory,
-    mounts,
-    namespaces,
-    opening,
-    places,
-    prctl,
-    privileged,
-    programs,
-    scheduling,
-    signals,
-    sockets,
-    status,
-    tracing,
-)
 from executor.sim.calls.table import ENTRIES, RAW
 
-FAMILIES: Final = (
-    attributes,
-    by_handle,
-    children,
-    clocks,
-    contents,
-    controls,
-    descriptors,
-    entries,
-    groups,
-    identity,
-    limits,
-    machine,
-    memory,
-    mounts,
-    namespaces,
-    opening,
-    places,
-    prctl,
-    privileged,
-    programs,
-    scheduling,
-    signals,
-    sockets,
-    status,
-    tracing,
-)
+__all__ = ["ENTRIES", "RAW"]
 
-__all__ = ["ENTRIES", "FAMILIES", "RAW"]
+for _family in pkgutil.iter_modules([str(Path(__file__).parent)]):
+    if _family.name != Path(__file__).stem:
+        importlib.import_module(f"{__package__}.{_family.name}")

@@ -6,6 +6,7 @@ import errno
 from typing import TYPE_CHECKING, Any, Final
 
 from executor.sim.calls.table import Memory, call, raw
+from executor.sim.calls.waiting import waiting
 from executor.sim.files.nodes import error
 from executor.sim.kernel.process import Process, WaitError
 
@@ -107,13 +108,7 @@ def sigtimedwait(k: Kernel, p: Process, numbers: list[int], wait_ns: float) -> i
             p.queued.remove(number)
             p.wake_ns = 0
             return number
-    now = k.clock.monotonic_ns()
-    if wait_ns >= 0:
-        p.wake_ns = p.wake_ns or now + round(wait_ns)
-        if now >= p.wake_ns:
-            p.wake_ns = 0
-            raise error(errno.EAGAIN)
-    raise WaitError(p.wake_ns or None)
+    raise waiting(k, p, wait_ns, errno.EAGAIN, errno.EAGAIN)
 
 
 @call("sigpending", "rt_sigpending")

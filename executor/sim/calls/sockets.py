@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from executor.sim.calls import wire
 from executor.sim.calls.table import call, raw
+from executor.sim.calls.waiting import waiting
 from executor.sim.files.nodes import Node, error
 from executor.sim.kernel.process import OpenFile, Process, UnmodelledError, WaitError
 
@@ -157,23 +158,10 @@ def accept(k: Kernel, p: Process, number: int, wait_ns: float) -> list[Any]:
     if not own.listening:
         raise error(errno.EINVAL)
     if not own.waiting:
-        wait(k, p, wait_ns, errno.EAGAIN)
+        raise waiting(k, p, wait_ns, errno.EAGAIN)
     taken = own.waiting.popleft()
     taken.address = taken.address or own.address
     return [_install(k, p, taken), "" if own.family == UNIX else ["127.0.0.1", 40000]]
-
-
-def wait(k: Kernel, p: Process, wait_ns: float, number: int) -> None:
-    """Wait on, or raise what a time-out is."""
-    if wait_ns == 0:
-        raise error(number)
-    now = k.clock.monotonic_ns()
-    if wait_ns > 0:
-        p.wake_ns = p.wake_ns or now + round(wait_ns)
-        if now >= p.wake_ns:
-            p.wake_ns = 0
-            raise error(errno.ETIMEDOUT)
-    raise WaitError(p.wake_ns or None)
 
 
 @call("connect", "connect")
@@ -267,8 +255,7 @@ def recv(k: Kernel, p: Process, number: int, size: int, wait_ns: float, *_flags:
         return b""
     if own.peer is None and own.remote is None and own.kind == STREAM:
         raise error(errno.ENOTCONN)
-    wait(k, p, wait_ns, errno.EAGAIN)
-    return b""
+    raise waiting(k, p, wait_ns, errno.EAGAIN)
 
 
 @call("recvfrom", "recvfrom")
@@ -279,8 +266,7 @@ def recvfrom(k: Kernel, p: Process, number: int, size: int, wait_ns: float) -> l
     if own.packets:
         data, sender = own.packets.popleft()
         return [data[:size], sender]
-    wait(k, p, wait_ns, errno.EAGAIN)
-    return []
+    raise waiting(k, p, wait_ns, errno.EAGAIN)
 
 
 REUSE: Final = (1, 2)

@@ -6,6 +6,7 @@ import errno
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
+from executor.sim.calls.waiting import waiting
 from executor.sim.files.nodes import error
 from executor.sim.network import packets
 from executor.sim.network.packets import ICMP, TCP, UDP
@@ -69,8 +70,6 @@ def _port(own: Socket, host: str) -> int:
 
 def connect(k: Kernel, p: Process, own: Socket, remote: tuple[str, int], wait_ns: float) -> None:
     """Beyond the machine; raises what the kernel says, or waits for an answer that does not come."""
-    from executor.sim.calls.sockets import wait  # noqa: PLC0415 - its neighbour
-
     segment = k.world.routed(p)
     host, port = remote
     source = _port(own, str(segment.card.address))
@@ -88,7 +87,7 @@ def connect(k: Kernel, p: Process, own: Socket, remote: tuple[str, int], wait_ns
                 return
             if (failure := _failure(packet, TCP, source)) is not None:
                 raise error(failure)
-    wait(k, p, wait_ns if wait_ns >= 0 else PATIENCE_NS, errno.EINPROGRESS)
+    raise waiting(k, p, wait_ns if wait_ns >= 0 else PATIENCE_NS, errno.EINPROGRESS)
 
 
 def send(k: Kernel, p: Process, own: Socket, data: bytes) -> int:

@@ -3,55 +3,44 @@
 import os
 import stat
 
-from applets.registry import complain, options, program, put, size_of
+from applets.registry import complain, options, over, program, put, size_of
 from shim import call
 
 
 @program("mkdir")
 def mkdir(argv):
     known, rest = options(argv, "pv", "m")
-    code = 0
-    for path in rest:
-        try:
-            if "p" in known:
-                os.makedirs(path, exist_ok=True)
-            else:
-                os.mkdir(path, int(known.get("m", "777"), 8))
-        except OSError as error:
-            code = complain("mkdir", f"cannot create directory '{path}': {error.strerror}")
-    return code if rest else complain("mkdir", "missing operand")
+
+    def made(path):
+        if "p" in known:
+            os.makedirs(path, exist_ok=True)
+        else:
+            os.mkdir(path, int(known.get("m", "777"), 8))
+
+    return over("mkdir", rest, made, "cannot create directory")
 
 
 @program("rmdir")
 def rmdir(argv):
-    _, rest = options(argv, "")
-    code = 0
-    for path in rest:
-        try:
-            os.rmdir(path)
-        except OSError as error:
-            code = complain("rmdir", f"failed to remove '{path}': {error.strerror}")
-    return code if rest else complain("rmdir", "missing operand")
+    return over("rmdir", options(argv, "")[1], os.rmdir, "failed to remove")
 
 
 @program("touch")
 def touch(argv):
     known, rest = options(argv, "cam")
-    code = 0
-    for path in rest:
+    flags = os.O_WRONLY | (0 if "c" in known else os.O_CREAT) | os.O_NONBLOCK | os.O_NOCTTY
+
+    def touched(path):
         try:
-            flags = os.O_WRONLY | (0 if "c" in known else os.O_CREAT) | os.O_NONBLOCK | os.O_NOCTTY
-            try:
-                os.close(os.open(path, flags, 0o666))
-            except OSError as error:
-                if error.errno != 21 and not ("c" in known and error.errno == 2):
-                    raise
-                if error.errno == 2:
-                    continue
-            os.utime(path)
+            os.close(os.open(path, flags, 0o666))
         except OSError as error:
-            code = complain("touch", f"cannot touch '{path}': {error.strerror}")
-    return code if rest else complain("touch", "missing file operand")
+            if "c" in known and error.errno == 2:
+                return
+            if error.errno != 21:
+                raise
+        os.utime(path)
+
+    return over("touch", rest, touched, "cannot touch", "missing file operand")
 
 
 @program("rm", "unlink")

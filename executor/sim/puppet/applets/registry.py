@@ -80,6 +80,17 @@ def each(name, paths, work):
     return code
 
 
+def over(name, paths, work, failed, missing="missing operand"):
+    """`work` on every path, also where one has `failed`; the exit code."""
+    code = 0
+    for path in paths:
+        try:
+            work(path)
+        except OSError as error:
+            code = complain(name, f"{failed} '{path}': {error.strerror}")
+    return code if paths else complain(name, missing)
+
+
 def byte(value):
     """A byte as text that becomes that byte again when it is written."""
     return chr(value) if value < 0x80 else chr(0xDC00 + value)
