@@ -28,6 +28,8 @@ ENTROPY: Final = 64
 """Bytes of fresh seed per acquire: twice the kernel generator's key."""
 COLLECT_BYTES: Final = 8 * 1024 * 1024
 """Bytes of collected files the host accepts from one task."""
+COLLECT_NAMES: Final = 4 * 1024 * 1024
+"""Characters of names, and of reasons why not, that the host accepts beside them; the agent stops at half of it."""
 COLLECT_FILES: Final = 4096
 """Files the host accepts from one task, refused ones included; the agent stops there too."""
 
@@ -178,20 +180,21 @@ class GuestSession:
         self._channel.send(pb.ToGuest(collect=pb.Collect(paths=wanted, max_bytes=COLLECT_BYTES)))
         files: list[CollectedFile] = []
         content = bytearray()
-        total = 0
+        total = names = 0
         under_way = ""
         while True:
             message = self._expect_one_of({"file_piece", "collect_done"})
             if message.WhichOneof("body") == "collect_done":
                 return tuple(files)
             piece = message.file_piece
-            total += len(piece.data) + len(piece.path) + len(piece.refused)
+            total += len(piece.data)
+            names += len(piece.path) + len(piece.refused)
             asked = any(piece.path == path or piece.path.startswith(f"{path}/") for path in wanted)
             asked = asked and ".." not in piece.path.split("/")
             in_order = piece.offset == len(content) and (under_way or piece.path) == piece.path
             if self._channel.checked and not (asked and in_order):
                 self._violation("unexpected_message", "a file nobody asked for, or not in order")
-            if total > COLLECT_BYTES or len(files) > COLLECT_FILES:
+            if total > COLLECT_BYTES or names > COLLECT_NAMES or len(files) > COLLECT_FILES:
                 self._violation("unexpected_message", "more of the workspace than was asked for")
             content += piece.data
             under_way = piece.path
