@@ -12,13 +12,15 @@ from executor.guest.port import Port
 PIECE_BYTES: Final = 256 * 1024
 MAX_FILES: Final = 4096
 """Of one collection, refused ones included: a task can make more than anybody wants to read."""
+MAX_NAMES: Final = 2 * 1024 * 1024
+"""Characters of their paths and of reasons why not, likewise."""
 PATIENCE_S: Final = 600.0
 
 
 def send_files(files: Iterable[tuple[str, int | None, int, str]], max_bytes: int, port: Port) -> int:
     """Send each of `files`; what would exceed `max_bytes` altogether is refused. Returns how many were sent whole."""
     left = max_bytes
-    whole = 0
+    whole = names = 0
     for number, (path, handle, mode, refused) in enumerate(files):
         if handle is None:
             _piece(port, pb.FilePiece(path=path, mode=mode & 0o7777, last=True, refused=refused))
@@ -33,8 +35,10 @@ def send_files(files: Iterable[tuple[str, int | None, int, str]], max_bytes: int
                     whole += 1
             finally:
                 os.close(handle)
-        if number + 1 >= MAX_FILES:
-            _piece(port, pb.FilePiece(path=path, last=True, refused=f"more than {MAX_FILES} files"))
+        names += len(path) + len(refused)
+        if number + 1 >= MAX_FILES or names > MAX_NAMES:
+            why = f"more than {MAX_FILES} files" if names <= MAX_NAMES else f"more than {MAX_NAMES} characters of names"
+            _piece(port, pb.FilePiece(path=path, last=True, refused=why))
             break
     return whole
 

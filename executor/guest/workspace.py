@@ -28,6 +28,8 @@ INODES_BASE: Final = 256
 PIECE_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 64
 """Folders inside folders that are handed back."""
+MAX_PATH: Final = 4096
+"""Characters of a path in a message (PATH_MAX); the host takes no longer one. Folders made one by one go deeper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ def relative(path: str) -> str:
     if inside == path or "\0" in path or any(part in {"", ".", ".."} for part in parts):
         raise DeniedError("guest.path_outside", f"not a plain path below {WORKSPACE}: {path!r}")
     return inside
+
+
+def shown(name: str) -> str:
+    """`name`, as the system gave it, as text that surely goes into a message: bytes that are no UTF-8 as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class Workspace:
@@ -210,6 +217,9 @@ class Workspace:
 
     def _walk(self, name: str) -> Iterator[tuple[str, int | None, int, str]]:
         path = f"{WORKSPACE}/{name}".rstrip("/")
+        if len(path) > MAX_PATH:
+            yield path[:MAX_PATH], None, 0, "its path is too long"
+            return
         if name.count("/") >= MAX_DEPTH:
             yield path, None, 0, f"more than {MAX_DEPTH} folders deep"
             return
@@ -242,6 +252,9 @@ class Workspace:
         finally:
             os.close(handle)
         for leaf in names:
+            if (told := shown(leaf)) != leaf:  # a name is whatever bytes a task likes, a message's path is text
+                yield f"{path}/{told}"[:MAX_PATH], None, 0, "its name is no UTF-8"
+                continue
             yield from self._walk(f"{name}/{leaf}".lstrip("/"))
 
     def _open_unchecked(self, path: str) -> tuple[str, int | None, int, str]:

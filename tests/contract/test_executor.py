@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from executor.api import LeaseLife, LeaseStep
+from executor.channel.session import COLLECT_BYTES
 from executor.control.kill import KillOrder
 from executor.intent import Command, FileIn, Limits
 from executor.outcome import Outcome
@@ -320,3 +321,44 @@ def test_statistics_are_json_and_no_machine_is_left(executor: LocalExecutor, ask
     executor.run(ask("true"))
     found = json.loads(json.dumps(executor.statistics()))
     assert found["machines"]["acquired"] == before + 1
+
+
+ODD_NAMES = r"""
+import os
+os.mkdir("o")
+os.chdir("o")
+for name in (b"a\xff", b"new\nline", "\u00e4".encode(), b"-rf \x1b[31m"):
+    open(name, "w").write("x")
+os.mkdir(b"d\x80")
+open(b"d\x80/in", "w").write("x")
+os.mkdir("deep")
+os.chdir("deep")
+for _ in range(20):
+    os.mkdir("n" * 250)
+    os.chdir("n" * 250)
+"""
+
+
+def test_whatever_a_task_calls_its_files_it_ends_as_it_did(executor: LocalExecutor, ask: Ask) -> None:
+    """Names that are no text and paths longer than any message's are refused one by one; the rest goes on."""
+    options: dict[str, Any] = {"capabilities": ("base:execute", "dev:python"), "collect": ("/workspace/o",)}
+    outcome = executor.run(ask("python3", "-c", ODD_NAMES, **options))
+    assert (outcome.effect, outcome.reasons, outcome.message) == ("completed", (), "")
+    found = {file.path.removeprefix("/workspace/o/"): file.refused or file.content for file in outcome.files}
+    (long,) = [path for path in found if path.startswith("deep/")]
+    assert (len(f"/workspace/o/{long}"), found.pop(long)) == (4096, "its path is too long")
+    no_text = "its name is no UTF-8"
+    assert found == {
+        "-rf \x1b[31m": b"x", "a\\xff": no_text, "d\\x80": no_text, "new\nline": b"x", "\u00e4": b"x",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_file_is_handed_back_up_to_exactly_the_cap(executor: LocalExecutor, ask: Ask, more: int) -> None:
+    """8 MiB come back whole; one byte more is refused with the reason, and neither is a fault of the guest's."""
+    code = f"open('big', 'wb').write(b'x' * ({COLLECT_BYTES} + {more}))"
+    options: dict[str, Any] = {"capabilities": ("base:execute", "dev:python"), "collect": ("/workspace/big",)}
+    outcome = executor.run(ask("python3", "-c", code, limits=Limits(disk_quota_mb=16), **options))
+    assert (outcome.effect, outcome.reasons) == ("completed", ())
+    (file,) = outcome.files
+    assert (len(file.content), bool(file.refused)) == (0 if more else COLLECT_BYTES, bool(more))

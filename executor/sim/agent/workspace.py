@@ -8,10 +8,20 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from executor.guest.collecting import MAX_NAMES
 from executor.guest.errors import DeniedError
 from executor.guest.sandbox_plan import WORKSPACE
 from executor.guest.scope import Writable
-from executor.guest.workspace import INODE_SLACK, MAX_DEPTH, SCRATCH, SLACK_KIB, quota_for, relative
+from executor.guest.workspace import (
+    INODE_SLACK,
+    MAX_DEPTH,
+    MAX_PATH,
+    SCRATCH,
+    SLACK_KIB,
+    quota_for,
+    relative,
+    shown,
+)
 from executor.intent import FileIn
 from executor.outcome import CollectedFile
 from executor.sim.calls.identity import root_credentials
@@ -123,7 +133,7 @@ class Workspace:
     def collect(self, paths: Iterable[str], *, checked: bool) -> tuple[CollectedFile, ...]:
         """Files at or below `paths`, with their content or why it was refused."""
         found: list[CollectedFile] = []
-        left = COLLECT_BYTES
+        left, names = COLLECT_BYTES, 0
         for path, node, refused in self.files([one.rstrip("/") for one in paths], checked=checked):
             if node is None or refused:
                 found.append(CollectedFile(path, (node.mode if node else 0) & 0o7777, b"", refused))
@@ -133,8 +143,11 @@ class Workspace:
             else:
                 left -= len(node.data)
                 found.append(CollectedFile(path, node.mode & 0o7777, bytes(node.data)))
-            if len(found) >= COLLECT_FILES:
-                found.append(CollectedFile(path, 0, b"", f"more than {COLLECT_FILES} files"))
+            names += len(path) + len(found[-1].refused)
+            if len(found) >= COLLECT_FILES or names > MAX_NAMES:
+                few = names <= MAX_NAMES
+                why = f"more than {COLLECT_FILES} files" if few else f"more than {MAX_NAMES} characters of names"
+                found.append(CollectedFile(path, 0, b"", why))
                 break
         return tuple(found)
 
@@ -153,6 +166,9 @@ class Workspace:
 
     def _walk(self, name: str) -> Iterator[tuple[str, Node | None, str]]:
         path = f"{WORKSPACE}/{name}".rstrip("/")
+        if len(path) > MAX_PATH:
+            yield path[:MAX_PATH], None, "its path is too long"
+            return
         if name.count("/") >= MAX_DEPTH:
             yield path, None, f"more than {MAX_DEPTH} folders deep"
             return
@@ -173,6 +189,9 @@ class Workspace:
             yield path, node, "not a regular file"
         else:
             for leaf in sorted(node.children):
+                if (told := shown(leaf)) != leaf:
+                    yield f"{path}/{told}"[:MAX_PATH], None, "its name is no UTF-8"
+                    continue
                 yield from self._walk(f"{name}/{leaf}".lstrip("/"))
 
     def _unchecked(self, path: str) -> tuple[str, Node | None, str]:
@@ -187,7 +206,7 @@ class Workspace:
         except OSError as failure:
             return path, None, str(failure.strerror)
         if node.read is not None:
-            shown = Node(node.system, node.mode)
-            shown.data += node.read(looker)
-            return path, shown, ""
+            told = Node(node.system, node.mode)
+            told.data += node.read(looker)
+            return path, told, ""
         return path, node, ""
