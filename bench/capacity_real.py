@@ -1,8 +1,10 @@
 """The capacity simulator against a real pool. Bar: the predicted mean wait is within 15 % of the measured one.
 
 A recorded load (bursts of short tasks of three priorities) goes through the real door, queue, workers, path and pool;
-then the simulator is given nothing but that run's audit trail. Two predictions: `fitted` draws each stage's durations
-from those seen and is averaged over a hundred runs; `held_out` knows the durations of the even tasks only.
+then the simulator is given nothing but that run's audit trail. Three predictions: `replayed` gives each task what it
+took in the run, so what is off is the model's own doing; `fitted` draws each stage's durations from those seen and is
+averaged over a hundred runs; `held_out` knows the durations of the even tasks only. `fitted_scatter` is how far those
+hundred runs lie apart (standard deviation): a measured run is one such draw, and may be as far off by chance.
 
 `--tasks N` for a shorter one, `--keep FOLDER` to keep the audit trail.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import statistics
 import sys
 import tempfile
 import threading
@@ -122,9 +125,10 @@ def record(tasks: int, keep: Path | None = None) -> tuple[Recorded, str]:
 
 
 def compared(recorded: Recorded) -> dict[str, float]:
-    """Measured and predicted mean waits in seconds."""
+    """Measured and predicted mean waits, and how far the drawn predictions lie apart, in seconds."""
     measured = mean([passage.waited_s for passage in recorded.passages])
-    fitted = mean(predicted_waits(as_load(recorded, workers=WORKERS, pool=POOL)))
+    replayed = mean(predicted_waits(as_load(recorded, workers=WORKERS, pool=POOL, form="in_order"), 1))
+    drawn = predicted_waits(as_load(recorded, workers=WORKERS, pool=POOL))
     even = as_load(replace(recorded, passages=recorded.passages[::2]), workers=WORKERS, pool=POOL)
     whole = as_load(recorded, workers=WORKERS, pool=POOL)
     by_name = {source.name: source for source in even.sources}
@@ -133,15 +137,23 @@ def compared(recorded: Recorded) -> dict[str, float]:
         for source in whole.sources
     )
     held_out = mean(predicted_waits(replace(even, sources=sources)))
-    return {"measured": measured, "fitted": fitted, "held_out": held_out}
+    return {
+        "measured": measured,
+        "replayed": replayed,
+        "fitted": mean(drawn),
+        "held_out": held_out,
+        "scatter": statistics.stdev(drawn),
+    }
 
 
 def figures(tasks: int = TASKS, keep: Path | None = None) -> list[dict[str, Any]]:
     """Mean waits measured and predicted, and how far the prediction is off."""
     recorded, engine = record(tasks, keep)
     waits = compared(recorded)
+    scatter = waits.pop("scatter") / waits["fitted"] * 100
     found = [spread(f"capacity_real.wait_{name}", "s", [value]) for name, value in waits.items()]
-    for name in ("fitted", "held_out"):
+    found.append(spread("capacity_real.fitted_scatter", "%", [scatter]))
+    for name in ("replayed", "fitted", "held_out"):
         off = abs(waits[name] / waits["measured"] - 1) * 100
         found.append(spread(f"capacity_real.{name}_error", "%", [off]))
     return [{**figure, "engine": engine, "tasks": tasks} for figure in found]
