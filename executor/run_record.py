@@ -19,17 +19,24 @@ NOT_THERE = "No such file or directory"
 
 def pre_images(intent: Intent) -> dict[str, bytes | None]:
     """What is in the workspace before anything runs: path -> content, None where a patch will make a file."""
-    before: dict[str, bytes | None] = {file.path: file.content for file in intent.files}
+    before: dict[str, bytes | None] = {file.path: file.content for file in intent.files if _kept(file.path)}
     if intent.patch:
         for path in sorted(read_change(intent.patch).paths):
             before.setdefault(f"{WORKSPACE}/{path}", None)
     return before
 
 
+def _kept(path: str) -> bool:
+    """Whether a rollback could put it back: /tmp, which fs:write_tmp opens for files too, goes with the machine."""
+    return path.startswith(f"{WORKSPACE}/")
+
+
 def post_images(pack: Pack, files: Iterable[CollectedFile]) -> dict[str, bytes | None]:
     """The collected files as the pack wants them; what could not be handed back counts as not looked at."""
     after: dict[str, bytes | None] = {}
     for file in files:
+        if not _kept(file.path):
+            continue
         if not file.refused:
             after[file.path] = file.content
         elif file.refused == NOT_THERE:
