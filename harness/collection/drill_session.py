@@ -40,7 +40,8 @@ def open_real_executor(session: DrillSession) -> Executor:
         network=world.config() if world else None,
         beyond=simulated_world() if session.engine == "sim" else None,
     )
-    session.watched += _images(str(opened.facts["digests"]["image"]))
+    if session.engine != "sim":  # which opens neither image nor agent disk
+        session.watched += _images(str(opened.facts["digests"]["image"]))
     if world:
         world.furnish(opened.network)
         session.watch().packets = PacketWatch(opened.network, HOSTS, [NEIGHBOUR.tap])

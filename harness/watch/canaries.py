@@ -146,10 +146,11 @@ class HostWatch:
     def after(self, *outcomes: Outcome | None, said: str = "") -> tuple[str, ...]:
         """What changed that must not, in words. `said`: other text in which no planted secret may be."""
         texts = ({"what was observed": said.encode()}, *map(_texts, filter(None, outcomes)))
+        below = descendants(os.getpid())
         looks: dict[str, Callable[[], Iterable[str]]] = {
             "files": self._files,
-            "processes": self._processes,
-            "sockets": self._new_sockets,
+            "processes": lambda: self._processes(below),
+            "sockets": lambda: self._new_sockets(below),
             "secrets": lambda: (leak for some in texts for leak in self._leaks(some)),
             "packets": lambda: self._stray(outcomes),
         }
@@ -181,13 +182,12 @@ class HostWatch:
             return False
         return file_digest(Path(path)) == self._digests[path]
 
-    def _processes(self) -> Iterator[str]:
-        for pid, name in descendants(os.getpid()).items():
+    def _processes(self, below: Mapping[int, str]) -> Iterator[str]:
+        for pid, name in below.items():
             if pid not in self._known and name not in self.programs:
                 yield f"an unknown program runs below the drill: {name} (pid {pid})"
 
-    def _new_sockets(self) -> Iterator[str]:
-        below = descendants(os.getpid())
+    def _new_sockets(self, below: Iterable[int]) -> Iterator[str]:
         for text in sorted(remote_sockets((os.getpid(), *below)) - self._sockets):
             yield f"a socket appeared: {text}"
 

@@ -55,7 +55,9 @@ def _stat(process: str) -> tuple[str, int] | None:
 def remote_sockets(pids: Iterable[int]) -> frozenset[str]:
     """Internet sockets of the processes `pids` that listen or reach beyond loopback, as `tcp local remote`."""
     own = {inode for pid in pids for inode in _socket_inodes(pid)}
-    found = set()
+    found = set[str]()
+    if not own:
+        return frozenset(found)  # the tables below take the kernel milliseconds each, however few sockets there are
     for kind in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6"):
         try:
             lines = (PROC / "net" / kind).read_text(encoding="ascii").splitlines()[1:]
@@ -81,9 +83,17 @@ def _socket_inodes(pid: int) -> set[str]:
             target = os.readlink(f"{folder}/{entry}")
         except OSError:
             continue  # closed meanwhile, as the listing's own descriptor always is
-        if target.startswith("socket:["):
+        if target.startswith("socket:[") and not _local(f"{folder}/{entry}"):
             found.add(target[8:-1])
     return found
+
+
+def _local(descriptor: str) -> bool:
+    """Whether a socket has no address beyond this host: the kernel's own word (xattr(7) of sockfs), not a name's."""
+    try:
+        return os.getxattr(descriptor, "system.sockprotoname") in {b"UNIX\0", b"UNIX-STREAM\0"}
+    except OSError:
+        return False
 
 
 def _loopback(address: str) -> bool:
