@@ -171,6 +171,12 @@ def trusted_attribute():
     os.setxattr(own_file(), "trusted.drill", b"x")
 
 
+@probe("security-attribute", twin=change_own_file)
+def security_attribute():
+    """What a security module would take its labels from."""
+    os.setxattr(own_file(), "security.drill", b"x")
+
+
 @probe("open-a-file-of-root", twin=lambda: need(kit.read("/etc/passwd")))
 def dac():
     """The folder of root, which nobody else may look into."""
