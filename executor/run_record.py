@@ -27,7 +27,7 @@ def pre_images(intent: Intent) -> dict[str, bytes | None]:
 
 
 def _kept(path: str) -> bool:
-    """Whether a rollback could put it back: /tmp, which fs:write_tmp opens for files too, goes with the machine."""
+    """Whether a rollback could put it back: what lies elsewhere goes with the machine, whatever the policies allow."""
     return path.startswith(f"{WORKSPACE}/")
 
 

@@ -10,7 +10,7 @@ from executor.run_record import RunRecord
 
 
 def test_files_in_tmp_are_no_part_of_the_pack(tmp_path: Path) -> None:
-    """The policy lets fs:write_tmp name them: a pack that refused them broke the run with its machine taken."""
+    """Policies may be changed to let them be named: a pack that refused them broke the run with its machine taken."""
     files = (FileIn("/tmp/in", b"in"), FileIn("/workspace/a", b"a"))  # noqa: S108 - the sandbox's own
     intent = Intent("drill-tmp", "drill", (Command(("true",)),), files=files)
     record = RunRecord(tmp_path)

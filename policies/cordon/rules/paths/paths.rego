@@ -27,7 +27,7 @@ named := array.flatten([
 # title: The path is not spelled plainly
 # custom:
 #   short_name: not_plain
-#   remedy: Write it absolute, in ASCII letters, digits and _ @ % + = . ~ # or hyphen, without //, . or .. segments or %2e.
+#   remedy: "Write it absolute, in ASCII letters, digits and _ @ % + = : , ~ # . -, without //, . or .. segments or %2e."
 deny contains reason.from(rego.metadata.chain(), [entry.path]) if {
 	some entry in named
 	not plain(entry.path)
@@ -44,7 +44,7 @@ plain(path) if {
 # title: The path lies outside what may be used so
 # custom:
 #   short_name: not_allowed
-#   remedy: Use a path below /workspace (or below /tmp with fs:write_tmp).
+#   remedy: Use a path below /workspace (to work in, with fs:write_tmp, also below /tmp).
 deny contains reason.from(rego.metadata.chain(), [entry.use, entry.path]) if {
 	some entry in named
 	not allowed(entry)

@@ -197,6 +197,26 @@ cases := {
 			},
 		},
 	},
+	"paths.not_allowed file in a granted tmp": {
+		"base": "tmp",
+		"change": {
+			"op": "add",
+			"path": "/intent/files/-",
+			"value": {
+				"path": "/tmp/a",
+				"mode": 420,
+				"size": 1,
+			},
+		},
+	},
+	"paths.not_allowed collected from a granted tmp": {
+		"base": "tmp",
+		"change": {
+			"op": "add",
+			"path": "/intent/collect/-",
+			"value": "/tmp/a",
+		},
+	},
 	"paths.not_allowed patch": {
 		"base": "patch",
 		"change": {
@@ -313,30 +333,6 @@ variants := {
 			{
 				"op": "replace",
 				"path": "/intent/commands/0/cwd",
-				"value": "/tmp/a",
-			},
-		],
-	},
-	"file in tmp": {
-		"base": "tmp",
-		"changes": [
-			{
-				"op": "add",
-				"path": "/intent/files/-",
-				"value": {
-					"path": "/tmp/a",
-					"mode": 420,
-					"size": 1,
-				},
-			},
-		],
-	},
-	"collect from tmp": {
-		"base": "tmp",
-		"changes": [
-			{
-				"op": "add",
-				"path": "/intent/collect/-",
 				"value": "/tmp/a",
 			},
 		],
