@@ -49,6 +49,15 @@ def _fast(name: str) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(schema.load(name), retriever=_shared)
 
 
+def _has_whole_float(value: object) -> bool:
+    """Whether there is a 2.0 anywhere, which the fast validator takes for a whole number wherever it stands."""
+    if isinstance(value, dict):
+        return any(map(_has_whole_float, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_whole_float, value))
+    return isinstance(value, float) and value.is_integer()
+
+
 def _shared(uri: str) -> Any:
     if not uri.endswith(f"/{schema.SCENARIO}"):
         raise ValueError(f"a schema that refers to {uri}")
@@ -67,7 +76,7 @@ def problems(document: Document, name: str = "") -> list[Problem]:
     """Every way in which `document` breaks the schema `name`, or the one it says it follows; empty when it fits."""
     found: list[Problem] = []
     name = name or _schema_of(document.value)
-    if _fast(name).is_valid(document.value):
+    if _fast(name).is_valid(document.value) and not _has_whole_float(document.value):
         return found
     for error in _validator(name).iter_errors(document.value):
         found += _reword(error, document)

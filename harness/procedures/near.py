@@ -7,7 +7,6 @@ from typing import Final, Protocol
 
 from executor.api import Request
 from executor.outcome import Outcome
-from executor.service import open_executor
 
 
 class Own(Protocol):
@@ -29,6 +28,8 @@ class NearExecutor:
 
     def __init__(self, state: Path, policies: Path) -> None:
         """Open it; raises `OutsideError`."""
+        from executor.service import open_executor  # noqa: PLC0415 - libvirt, not needed to collect procedures
+
         self.state: Final = state
         self._executor: Final = open_executor("sim", state=state, policies=policies, drill=True)
 

@@ -48,7 +48,10 @@ def states(host: VmHost, names: list[str]) -> set[int]:
 
 
 def test_eight_machines_stand_within_a_second_and_go_on(pool: tuple[VmHost, WarmProvider, list[VmMachine]]) -> None:
-    """All eight are suspended, nothing begins to run until they are let go, and then they answer as before."""
+    """All eight are suspended, nothing begins to run until they are let go, and then they answer as before.
+
+    So is one that the pool is making ready at that moment.
+    """
     host, provider, machines = pool
     names = sorted(machine.name for machine in machines)
     begun = time.monotonic()
@@ -56,10 +59,11 @@ def test_eight_machines_stand_within_a_second_and_go_on(pool: tuple[VmHost, Warm
     took = time.monotonic() - begun
     print(f"8 machines stand after {took * 1000:.0f} ms")  # noqa: T201 - a figure, shown with -s
     assert took < 1.0
-    assert (sorted({*stopped.suspended, *stopped.by_force}), stopped.missed) == (names, ())
+    assert {*stopped.suspended, *stopped.by_force} >= set(names)
+    assert stopped.missed == ()
     with pytest.raises(HypervisorError, match="everything was stopped"):
         provider.acquire(Profile(), frozenset())
-    assert sorted(host.resume_all()) == names
+    assert set(host.resume_all()) >= set(names)
     assert states(host, names) == {libvirt.VIR_DOMAIN_RUNNING}
     answered = machines[-1].session.prepare(
         "lease-1",
@@ -87,6 +91,6 @@ def test_machine_whose_qemu_does_not_answer_is_stopped_by_force(
     took = time.monotonic() - begun
     assert took < 1.0
     assert hung.name in stopped.by_force
-    assert sorted({*stopped.suspended, *stopped.by_force}) == names
-    assert sorted(host.resume_all()) == names
+    assert {*stopped.suspended, *stopped.by_force} >= set(names)
+    assert set(host.resume_all()) >= set(names)
     assert states(host, names) == {libvirt.VIR_DOMAIN_RUNNING}
