@@ -25,11 +25,11 @@ from harness.watch.packet_watch import PacketWatch
 
 PROGRAMS: Final = frozenset(
     {"qemu-system-x86_64", "qemu-system-x86", "opa", "python3", "python", "pytest", "qemu-img", "libvirtd", "virtlogd"}
-) | {"bridge", "ip", "nft", "tc"}
+) | {"bridge", "ip", "nft", "prlimit", "tc"}
 """Names of programs that may run below a drill (the kernel cuts names at 15 characters).
 
-The last four make network cards and take them away; `tc` is run by libvirt. They end within moments, but a machine is
-cleaned up behind its task's back, so a look may find one at work.
+The last five make machines ready and take them away: network cards (`tc` is run by libvirt) and QEMU's limits. They end
+within moments, but that goes on behind a task's back, so a look may find one at work.
 """
 _ENVIRONMENT: Final = "CORDON_CANARY"
 NETWORK: Final = CONTROLS | {OPEN_CARD}
