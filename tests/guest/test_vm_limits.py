@@ -154,7 +154,9 @@ def test_processes_are_limited(guest: Any) -> None:
     """Forking without end ends with PIDS and takes nothing down; as many processes as were granted are fine."""
     run = guest.sh("i=0; while [ $i -lt 60 ]; do sleep 20 & i=$((i+1)); done; echo unreachable", pids=16)
     assert (run.cause, b"unreachable" in run.stdout) == ("PIDS", False)
-    assert run.finished.usage.pids in {15, 16}  # the shell whose fork was refused may have ended by then
+    usage = run.finished.usage
+    assert usage.forks_refused >= 1
+    assert usage.pids <= 16  # with the shell whose fork was refused its children go: how many are left is a race
     script = "i=1; while [ $i -lt {} ]; do sleep 2 & i=$((i+1)); done; wait; echo on"
     assert guest.sh(script.format(16), pids=16).stdout == b"on\n"
     assert guest.sh(script.format(17), pids=16).cause == "PIDS"
