@@ -13,7 +13,8 @@ import json
 import os
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,16 +38,13 @@ WAIT_S: Final = 120.0
 
 def figures(acquires: int = ACQUIRES, idle: int = IDLE) -> list[dict[str, Any]]:
     """All of it, on the best engine of this host."""
-    clock = SystemClock()
-    with ExitStack() as resources:
-        host = VmHost(
-            ensure_gold_image(_say), ensure_agent_disk(), runtime=runtime_dir(), cache=cache_dir(), clock=clock
-        )
-        resources.callback(host.close)
+    with _host() as host:
         engine = choose_engine("auto", host, cache_dir(), _say).engine
         boots = [_boot_ms(host, engine) for _ in range(BOOTS)]
-        clones, memory, waiting, cleanups = _fill(host, engine, idle)
+        # Before the many: for a while after those the disk is busy with what they have left.
         acquired, reseeded, destroyed = _acquire(host, engine, acquires)
+    with _host() as host:
+        clones, memory, waiting, cleanups = _fill(host, engine, idle)
     boot = spread(f"pool.cold_boot.{engine}", "ms", boots)
     acquire = spread(f"pool.acquire.{engine}", "ms", acquired, against=boot)
     clone = spread(f"pool.clone.{engine}", "ms", clones, against=boot)
@@ -60,6 +58,16 @@ def figures(acquires: int = ACQUIRES, idle: int = IDLE) -> list[dict[str, Any]]:
         spread(f"pool.cleanup.{engine}", "ms", [*cleanups, *destroyed]),
     ]
     return [{**figure, "engine": engine} for figure in found]
+
+
+@contextmanager
+def _host() -> Iterator[VmHost]:
+    clock = SystemClock()
+    host = VmHost(ensure_gold_image(_say), ensure_agent_disk(), runtime=runtime_dir(), cache=cache_dir(), clock=clock)
+    try:
+        yield host
+    finally:
+        host.close()
 
 
 def _boot_ms(host: VmHost, engine: VmEngine) -> float:
