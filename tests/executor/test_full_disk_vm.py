@@ -26,9 +26,22 @@ POLICIES = Path(__file__).parents[2] / "policies"
 MIB = 1024 * 1024
 
 
+def clear(base: Path) -> None:
+    """Take away what a killed run has left of its disks, and the machines on them: nobody else looks there."""
+    subprocess.run(["pkill", "-KILL", "-f", f"{base}/"], check=False)
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text("utf-8").splitlines()]
+    for path in reversed([path for path in mounted if path.startswith(f"{base}/")]):
+        subprocess.run(["umount", "-l", path], check=True)
+    shutil.rmtree(base)
+
+
 @pytest.fixture(scope="module")
 def disks() -> Iterator[dict[str, Path]]:
     """Two small disks of memory, where QEMU's account can reach them: for the machines and for the state."""
+    runtime_dir().parent.mkdir(parents=True, exist_ok=True)
+    for left in runtime_dir().parent.glob("full-*"):
+        if not Path("/proc", left.name.removeprefix("full-")).exists():
+            clear(left)
     base = runtime_dir().parent / f"full-{os.getpid()}"
     base.mkdir(mode=0o711)
     made = {"machines": base / "m", "state": base / "s"}
