@@ -29,12 +29,15 @@ class Hold:
 
     machine: Machine
     deadline_ns: int
-    fired: bool = False
-    """Whether it was destroyed for being kept too long."""
     cut: bool = False
-    """Whether somebody wanted it taken away before that."""
+    """Whether somebody wanted it taken away before its time was over."""
     gone: bool = False
-    """Whether it is destroyed, or about to be, for either reason."""
+    """Whether it is destroyed, or about to be."""
+
+    @property
+    def fired(self) -> bool:
+        """Whether it was destroyed for being kept too long."""
+        return self.gone and not self.cut
 
 
 class DeadMan:
@@ -99,7 +102,6 @@ class DeadMan:
                 due = self._due()
                 for hold in due:
                     hold.gone = True
-                    hold.fired = not hold.cut
                     self.fired += hold.fired
             for hold in due:
                 with contextlib.suppress(CordonError):  # its own thread finds out, and tries again

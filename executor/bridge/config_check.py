@@ -33,20 +33,27 @@ def check_ports(config: Config) -> None:
     if config.metrics_listen:
         wanted.append(("metrics.listen", "tcp://{}:{}".format(*config.metrics_listen)))
     for field_name, endpoint in wanted:
-        if endpoint.startswith("ipc://"):
-            _check_path(field_name, Path(endpoint.removeprefix("ipc://")))
-        host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
-        if not endpoint.startswith("tcp://") or port == "*":
-            continue
-        try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((host.strip("[]"), int(port)))
-        except socket.gaierror:
-            continue  # an interface's name, which ZeroMQ knows as well
-        except OSError as error:
-            raise OutsideError(f"{field_name}: cannot listen on {endpoint}: {error.strerror}") from None
+        scheme, _, where = endpoint.partition("://")
+        if scheme == "ipc":
+            _check_path(field_name, Path(where))
+        else:
+            _check_port(field_name, where)
+
+
+def _check_port(field_name: str, where: str) -> None:
+    """That nobody listens at `ADDRESS:PORT`; a port that the kernel is to choose is free."""
+    host, _, port = where.rpartition(":")
+    if port == "*":
+        return
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host.strip("[]"), int(port)))
+    except socket.gaierror:
+        return  # an interface's name, which ZeroMQ knows as well
+    except OSError as error:
+        raise OutsideError(f"{field_name}: cannot listen on tcp://{where}: {error.strerror}") from None
 
 
 def _check_path(field_name: str, path: Path) -> None:
