@@ -36,11 +36,17 @@ def send_files(files: Iterable[tuple[str, int | None, int, str]], max_bytes: int
             finally:
                 os.close(handle)
         names += len(path) + len(refused)
-        if number + 1 >= MAX_FILES or names > MAX_NAMES:
-            why = f"more than {MAX_FILES} files" if names <= MAX_NAMES else f"more than {MAX_NAMES} characters of names"
+        if why := too_many(number + 1, names):
             _piece(port, pb.FilePiece(path=path, last=True, refused=why))
             break
     return whole
+
+
+def too_many(files: int, names: int) -> str:
+    """Why a collection ends after so many files with so many characters of names and reasons; empty to go on."""
+    if names > MAX_NAMES:
+        return f"more than {MAX_NAMES} characters of names"
+    return f"more than {MAX_FILES} files" if files >= MAX_FILES else ""
 
 
 def _send(port: Port, path: str, handle: int, mode: int, size: int) -> int:

@@ -6,9 +6,9 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
 
-from executor.guest.collecting import MAX_NAMES
+from executor.channel.session import COLLECT_BYTES
+from executor.guest.collecting import too_many
 from executor.guest.errors import DeniedError
 from executor.guest.sandbox_plan import WORKSPACE
 from executor.guest.scope import Writable
@@ -29,9 +29,6 @@ from executor.sim.files.mounts import Place
 from executor.sim.files.nodes import Dentry, Node, Quota, file, folder
 from executor.sim.files.world import World
 from executor.sim.kernel.process import Process
-
-COLLECT_BYTES: Final = 8 * 1024 * 1024
-COLLECT_FILES: Final = 4096
 
 
 class Workspace:
@@ -144,9 +141,7 @@ class Workspace:
                 left -= len(node.data)
                 found.append(CollectedFile(path, node.mode & 0o7777, bytes(node.data)))
             names += len(path) + len(found[-1].refused)
-            if len(found) >= COLLECT_FILES or names > MAX_NAMES:
-                few = names <= MAX_NAMES
-                why = f"more than {COLLECT_FILES} files" if few else f"more than {MAX_NAMES} characters of names"
+            if why := too_many(len(found), names):
                 found.append(CollectedFile(path, 0, b"", why))
                 break
         return tuple(found)
