@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,16 @@ from harness.errors import ReportError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Have `text` in `path`, whole or not at all; its folder is made where it is missing."""
+    """Have `text` in `path`, whole or not at all; its folder is made where it is missing. Raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    try:
+        part.write_text(text, encoding="utf-8", newline="")
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        raise
 
 
 def write_json(path: Path, content: object) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from executor.errors import OutsideError
 from executor.intent import Priority
 from executor.reporting.plot import bars, plot
+from harness.report.whole_file import write_text
 from harness.simulate.figures import lookup
 from harness.simulate.load import Load
 from harness.simulate.measures import Measures
@@ -159,19 +160,15 @@ def _csv(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> list[Sequ
 
 def _write(folder: Path, files: dict[str, str | list[Sequence[object]]]) -> list[Path]:
     """Each file whole or as it was: a full disk leaves no half of one."""
-    written = []
-    part = folder / ".part"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            with part.open("w", encoding="utf-8", newline="") as file:
-                if isinstance(content, str):
-                    file.write(content)
-                else:
-                    csv.writer(file, lineterminator="\n").writerows(content)
-            written.append(part.replace(folder / name))
+            write_text(folder / name, content if isinstance(content, str) else _as_csv(content))
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         raise OutsideError(f"cannot write to {folder}: {error.strerror}") from error
-    return written
+    return [folder / name for name in files]
+
+
+def _as_csv(rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
