@@ -13,8 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,14 +59,10 @@ def figures(acquires: int = ACQUIRES, idle: int = IDLE) -> list[dict[str, Any]]:
     return [{**figure, "engine": engine} for figure in found]
 
 
-@contextmanager
-def _host() -> Iterator[VmHost]:
+def _host() -> closing[VmHost]:
     clock = SystemClock()
-    host = VmHost(ensure_gold_image(_say), ensure_agent_disk(), runtime=runtime_dir(), cache=cache_dir(), clock=clock)
-    try:
-        yield host
-    finally:
-        host.close()
+    image, agent = ensure_gold_image(_say), ensure_agent_disk()
+    return closing(VmHost(image, agent, runtime=runtime_dir(), cache=cache_dir(), clock=clock))
 
 
 def _boot_ms(host: VmHost, engine: VmEngine) -> float:

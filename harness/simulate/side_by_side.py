@@ -1,4 +1,8 @@
-"""Jobs on several processes, their answers as they come. A process that is killed is an error, not a wait for ever."""
+"""Jobs on several processes, their answers as they come. A process that is killed is an error, not a wait for ever.
+
+The library has two that do half of it: `multiprocessing.Pool` waits for ever for a worker that was killed, and the
+workers of `concurrent.futures.ProcessPoolExecutor` stay for ever when this process is.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ def answers(work: Callable[[Job], Answer], jobs: Sequence[Job], processes: int) 
     """What `work` says to each of `jobs`, as soon as it is there; in this process where one is enough.
 
     The others find `work` by its name. They are ended on the way out, also by Ctrl-C. Raises what `work` raises, and
-    `OutsideError` when a process is gone before its answer: `multiprocessing.Pool` waits for ever then.
+    `OutsideError` when a process is gone before its answer.
     """
     if min(processes, len(jobs)) < 2:
         yield from map(work, jobs)
@@ -42,9 +46,8 @@ def answers(work: Callable[[Job], Answer], jobs: Sequence[Job], processes: int) 
             ready: list[Any] = wait(list(at_work))
             for connection in ready:
                 yield _answer(connection)
-                for job in islice(left, 1):
-                    _ask(connection, job)
-                    break
+                if more := list(islice(left, 1)):
+                    _ask(connection, *more)
                 else:
                     connection.close()  # it ends with it
                     at_work.pop(connection).join()

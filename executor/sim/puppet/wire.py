@@ -16,6 +16,7 @@ HEAD = struct.Struct("<II")
 MARK = "$b"
 _MARKED = b'"$b"'
 _plain = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+_value = json.JSONDecoder().decode
 
 
 def packed(value: Any) -> bytes:
@@ -25,9 +26,6 @@ def packed(value: Any) -> bytes:
     except TypeError:
         return _packed_aside(value)
     return HEAD.pack(len(text), 0) + text
-
-
-_value = json.JSONDecoder().decode
 
 
 def _packed_aside(value: Any) -> bytes:
