@@ -10,12 +10,14 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from executor.errors import OutsideError
 from executor.intent import Command, Intent
 from executor.policy import default_policies_dir, find_opa
+from executor.policy.bundle import load_bundle
 from executor.policy.request import Budget, DecisionRequest, Facts, Host, Review
 from harness.policydir import OpaTool
 from harness.simulate.load import UNLIMITED_MB, Load, Source
@@ -65,13 +67,14 @@ def ask(load: Load) -> tuple[Answers, ...]:
     """The answers for each source of `load`, in order. Raises `OutsideError` when OPA or the policies are missing."""
     serving, budget = load.serving, load.budget
     limited = serving.memory_mb != UNLIMITED_MB or serving.vms_max > 0
-    most = serving.pool + serving.workers + 1
+    # Where the host has no limits its answers are not used: then the same is asked whatever serves the load.
+    most = serving.pool + serving.workers + 1 if limited else 0
     query = _QUERY.format(
         start=budget.start_atp if budget else 0,
         floor=f" with data.cordon.rules.atp.nap_floor as {budget.nap_floor}"
         if budget and budget.nap_floor is not None
         else "",
-        most=most if limited else 0,
+        most=most,
         memory_mb=serving.memory_mb,
         machine_mb=serving.machine_mb,
     )
@@ -79,7 +82,10 @@ def ask(load: Load) -> tuple[Answers, ...]:
     host = Host(mem_free_mb=serving.memory_mb, vms_max=serving.vms_max or most + 1)
     balance = budget.start_atp if budget else Budget().atp
     documents = [_input(source, host, balance) for source in load.sources]
-    raw = _evaluate(OpaTool(find_opa()), policies, query, documents)
+    asked = json.dumps({"documents": documents}, sort_keys=True)
+    raw = _evaluate(find_opa(), policies, load_bundle(policies).digest, query, asked)
+    if len(raw) != len(documents):
+        raise OutsideError(f"the policies in {policies} answer {len(raw)} of {len(documents)} sources")
     return tuple(_answers(one, budgeted=budget is not None, limited=limited) for one in raw)
 
 
@@ -116,11 +122,13 @@ def _intent(source: Source) -> Intent:
     )
 
 
-def _evaluate(opa: OpaTool, policies: Path, query: str, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+@lru_cache(maxsize=8)
+def _evaluate(opa: Path, policies: Path, digest: str, query: str, asked: str) -> list[dict[str, Any]]:  # noqa: ARG001 - `digest` is for the cache
+    """The value of `query`; remembered as long as the policies have this `digest`: a study's controls ask the same."""
     with tempfile.TemporaryDirectory(prefix="cordon-simulate-") as scratch:
         source = Path(scratch) / "input.json"
-        source.write_text(json.dumps({"documents": documents}), encoding="utf-8")
-        done = opa.run(
+        source.write_text(asked, encoding="utf-8")
+        done = OpaTool(opa).run(
             ["eval", "--format", "json", "--bundle", str(policies.absolute()), "--input", str(source), query],
             cwd=Path(scratch),
             deadline_s=DEADLINE_S,
@@ -133,8 +141,6 @@ def _evaluate(opa: OpaTool, policies: Path, query: str, documents: list[dict[str
     except (ValueError, KeyError, IndexError, TypeError):
         said = done.stderr.strip() or done.stdout.decode(errors="replace")
         raise OutsideError(f"the policies in {policies} do not answer: {said[:300]}") from None
-    if len(value) != len(documents):
-        raise OutsideError(f"the policies in {policies} answer {len(value)} of {len(documents)} sources")
     return value
 
 
