@@ -1,4 +1,4 @@
-"""Canaries on the host: what a break-out would touch, looked at before and after every run.
+"""Canaries on the host: what a break-out would touch, looked at before, between and after all runs.
 
 Planted secrets must appear in nothing that came out of a guest, also encoded; watched files and trees must stay as they
 were; no program we do not know may run below this process, and nothing may listen or connect beyond this machine; no
@@ -15,6 +15,8 @@ import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -44,26 +46,41 @@ class Fingerprint(NamedTuple):
     """
 
     mode: int
-    owner: tuple[int, int]
+    user: int
+    group: int
     inode: int
     size: int
     mtime_ns: int
     ctime_ns: int
 
 
+_FIELDS: Final = attrgetter("st_mode", "st_uid", "st_gid", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+"""A fingerprint's fields, in its order."""
+
+
+class Look(NamedTuple):
+    """The host at one moment."""
+
+    roots: tuple[Path, ...]
+    files: dict[str, Fingerprint]
+    programs: dict[int, str]
+    sockets: frozenset[str]
+
+
 def tree(roots: Sequence[Path]) -> dict[str, Fingerprint]:
     """Every file and folder at and below `roots`, links not followed.
 
-    Looked at before and after every run: one pass over each folder, no `Path` for each file.
+    Looked at with every run: one pass over each folder, no `Path` for each file, fields taken all at once.
     """
     found: dict[str, Fingerprint] = {}
+    make, fields, fingerprint = tuple.__new__, _FIELDS, Fingerprint
     folders: list[str] = []
     for root in roots:
         try:
             seen = root.lstat()
         except OSError:
             continue
-        found[str(root)] = _fingerprint(seen)
+        found[str(root)] = make(fingerprint, fields(seen))
         folders += [str(root)] if root.is_dir() else []
     while folders:
         try:
@@ -73,7 +90,7 @@ def tree(roots: Sequence[Path]) -> dict[str, Fingerprint]:
         with entries:
             for entry in entries:
                 try:
-                    found[entry.path] = _fingerprint(entry.stat(follow_symlinks=False))
+                    found[entry.path] = make(fingerprint, fields(entry.stat(follow_symlinks=False)))
                 except OSError:
                     continue  # gone meanwhile, so it is not there
                 if entry.is_dir(follow_symlinks=False):
@@ -81,11 +98,7 @@ def tree(roots: Sequence[Path]) -> dict[str, Fingerprint]:
     return found
 
 
-def _fingerprint(found: os.stat_result) -> Fingerprint:
-    owner = (found.st_uid, found.st_gid)
-    return Fingerprint(found.st_mode, owner, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
+@lru_cache(maxsize=8)
 def spellings(secret: str) -> tuple[bytes, ...]:
     """`secret` as it might leave: plain, reversed, hex, base64 at each of the three offsets."""
     raw = secret.encode()
@@ -112,11 +125,11 @@ class HostWatch:
     secrets: tuple[str, ...] = ()
     writes_outside: int = 0
     """Watched files changed, over all runs."""
-    _before: dict[str, Fingerprint] = field(default_factory=dict)
+    _before: Look = field(default=Look((), {}, {}, frozenset()), repr=False)
+    _last: Look | None = field(default=None, repr=False)
+    """What the look after the last run saw, when it saw nothing wrong: what the next one is compared with."""
     _digests: dict[str, str] = field(default_factory=dict)
     """Content as it was when the file was first seen."""
-    _known: frozenset[int] = frozenset()
-    _sockets: frozenset[str] = frozenset()
     _open: bool = False
     """Whether the walls of the network are down on purpose."""
 
@@ -136,25 +149,36 @@ class HostWatch:
         self._open = bool(weakened & NETWORK)
         if self.packets is not None:
             self.packets.skip()
-        self._before = tree((*self.trees, self.folder))
-        for path in self._before.keys() - self._digests.keys():
-            if stat.S_ISREG(self._before[path].mode):
+        # Nothing of ours touches what is watched between two runs: one look ends the first and begins the second, and
+        # what changes meanwhile, which nobody would see otherwise, is told of the second.
+        last, self._last = self._last, None
+        self._before = last if last is not None and last.roots == self._roots else self._look()
+        for path, seen in self._before.files.items():
+            if stat.S_ISREG(seen.mode) and path not in self._digests:
                 self._digests[path] = file_digest(Path(path))
-        self._known = frozenset(descendants(os.getpid()))
-        self._sockets = remote_sockets((os.getpid(), *self._known))
 
     def after(self, *outcomes: Outcome | None, said: str = "") -> tuple[str, ...]:
         """What changed that must not, in words. `said`: other text in which no planted secret may be."""
         texts = ({"what was observed": said.encode()}, *map(_texts, filter(None, outcomes)))
-        below = descendants(os.getpid())
+        now = self._look()
         looks: dict[str, Callable[[], Iterable[str]]] = {
-            "files": self._files,
-            "processes": lambda: self._processes(below),
-            "sockets": lambda: self._new_sockets(below),
+            "files": lambda: self._files(now.files),
+            "processes": lambda: self._processes(now.programs),
+            "sockets": lambda: self._new_sockets(now.sockets),
             "secrets": lambda: (leak for some in texts for leak in self._leaks(some)),
             "packets": lambda: self._stray(outcomes),
         }
-        return tuple(alarm for name, look in looks.items() if name not in self.blind for alarm in look())
+        alarms = tuple(alarm for name, look in looks.items() if name not in self.blind for alarm in look())
+        self._last = None if alarms or self.blind else now
+        return alarms
+
+    @property
+    def _roots(self) -> tuple[Path, ...]:
+        return (*self.trees, self.folder)
+
+    def _look(self) -> Look:
+        below = descendants(os.getpid())
+        return Look(self._roots, tree(self._roots), below, remote_sockets((os.getpid(), *below)))
 
     def close(self) -> None:
         """Take the planted secrets away again; a second call is silent."""
@@ -163,11 +187,13 @@ class HostWatch:
         os.environ.pop(_ENVIRONMENT, None)
         (self.folder / "credentials").unlink(missing_ok=True)
 
-    def _files(self) -> Iterator[str]:
-        now = tree((*self.trees, self.folder))
-        changed = {path for path, seen in now.items() if self._before.get(path) != seen}
-        for path in sorted(changed | (self._before.keys() - now.keys())):
-            old, new = self._before.get(path), now.get(path)
+    def _files(self, now: Mapping[str, Fingerprint]) -> Iterator[str]:
+        before = self._before.files
+        if before == now:
+            return
+        changed = {path for path, seen in now.items() if before.get(path) != seen}
+        for path in sorted(changed | (before.keys() - now.keys())):
+            old, new = before.get(path), now.get(path)
             if old and new and self._same(path, old, new):
                 continue
             self.writes_outside += 1
@@ -184,11 +210,11 @@ class HostWatch:
 
     def _processes(self, below: Mapping[int, str]) -> Iterator[str]:
         for pid, name in below.items():
-            if pid not in self._known and name not in self.programs:
+            if pid not in self._before.programs and name not in self.programs:
                 yield f"an unknown program runs below the drill: {name} (pid {pid})"
 
-    def _new_sockets(self, below: Iterable[int]) -> Iterator[str]:
-        for text in sorted(remote_sockets((os.getpid(), *below)) - self._sockets):
+    def _new_sockets(self, now: frozenset[str]) -> Iterator[str]:
+        for text in sorted(now - self._before.sockets):
             yield f"a socket appeared: {text}"
 
     def _stray(self, outcomes: Iterable[Outcome | None]) -> Iterable[str]:
@@ -219,8 +245,8 @@ def _texts(outcome: Outcome) -> dict[str, bytes]:
 
 
 def _same_folder(old: Fingerprint, new: Fingerprint) -> bool:
-    """Whether a folder differs in nothing but times: its entries are compared one by one anyway."""
-    return (old.mode, old.owner, old.inode) == (new.mode, new.owner, new.inode)
+    """Whether a folder differs in nothing but size and times: its entries are compared one by one anyway."""
+    return old[:4] == new[:4]
 
 
 def file_digest(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Facts about this host read from /proc: the processes below one, and its sockets that reach beyond the machine.
 
-They are read before and after every run, hundreds of files each time: plain system calls, no `Path` for each.
+They are read with every run, hundreds of files each time: plain system calls, no `Path` for each.
 """
 
 # ruff: noqa: PTH208, PTH115 - as above

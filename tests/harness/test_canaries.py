@@ -89,6 +89,34 @@ def test_every_change_of_a_watched_tree_is_noticed(
     assert watch.writes_outside > 0
 
 
+def test_what_changes_between_two_runs_is_told_of_the_second(watch: HostWatch, watched: Path) -> None:
+    """One look ends a run and begins the next, so that nothing goes on between them unseen."""
+    assert watch.after(make.executed()) == ()
+    (watched / "policy.rego").write_text("package y\n")
+    watch.before()
+    assert watch.after(make.executed()) == (f"{watched}/policy.rego was changed",)
+
+
+def test_what_was_told_is_not_told_of_the_next_run(watch: HostWatch, watched: Path) -> None:
+    """After an alarm, of other roots, or where something was overlooked, stock is taken anew."""
+    (watched / "new").write_text("")
+    assert watch.after(None)
+    (watched / "new").unlink()
+    watch.before()
+    assert watch.after(None) == ()
+    watch.blind = frozenset({"files"})
+    watch.before()
+    assert watch.after(None) == ()
+    (watched / "new").write_text("")
+    watch.blind = frozenset()
+    watch.before()
+    assert watch.after(None) == ()
+    watch.trees = (watched / "sub",)
+    (watched / "sub/new").write_text("")
+    watch.before()
+    assert watch.after(None) == ()
+
+
 def test_a_hard_link_to_a_watched_file_is_no_change(watch: HostWatch, watched: Path, tmp_path: Path) -> None:
     """Executors beside this one link the images they share: only the change time moves, and that alone is no alarm."""
     before = (watched / "policy.rego").stat().st_ctime_ns
