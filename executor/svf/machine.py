@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ import yaml
 
 from executor.svf.catalogue import TYPES
 from executor.svf.event import Event
-from executor.svf.trails import Difference, parse_trails
+from executor.svf.trails import Automaton, Difference, compiled, difference, parse_trails
 from executor.svf.trails import match_trail as _match_trail
 
 __all__ = [
@@ -66,11 +67,13 @@ class Machine:
     states: Mapping[str, tuple[int, int]]
     transitions: tuple[Transition, ...]
     events: frozenset[str] = field(repr=False)
+    by_event: Mapping[str, tuple[Transition, ...]] = field(repr=False)
+    """`transitions`, by what takes them."""
 
     def steps(self, states: Iterable[str], event: str) -> list[Transition]:
         """The transitions that `event` may take from any of `states`."""
-        held = set(states)
-        return [step for step in self.transitions if step.event == event and step.source in held]
+        held = states if isinstance(states, frozenset) else frozenset(states)
+        return [step for step in self.by_event.get(event, ()) if step.source in held]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,16 @@ def suite_coverage(events: Iterable[EventLike], *, whole: bool = False) -> Suite
 
 def match_trail(events: Iterable[EventLike], trail: str | Iterable[Any]) -> Difference:
     """What is missing from `events` and what is too much, against a named trail or a list of patterns."""
-    return _match_trail([_get(event, "type") for event in events], trail, TRAILS, frozenset(TYPES))
+    seen = [_get(event, "type") for event in events]
+    if isinstance(trail, str) and trail in TRAILS:
+        return difference(seen, _automaton(trail))
+    return _match_trail(seen, trail, TRAILS, frozenset(TYPES))
+
+
+@cache
+def _automaton(name: str) -> Automaton:
+    """A named trail, compiled once."""
+    return compiled(TRAILS[name])
 
 
 def svg(coverage: SuiteCoverage) -> str:
@@ -239,6 +251,7 @@ def _load() -> dict[str, Any]:
 
 def _machine(name: str, raw: Mapping[str, Any]) -> Machine:
     steps = tuple(Transition(name, *step) for step in raw["transitions"])
+    events = frozenset(step.event for step in steps)
     return Machine(
         name=name,
         what=raw["what"],
@@ -248,7 +261,8 @@ def _machine(name: str, raw: Mapping[str, Any]) -> Machine:
         open=raw.get("open", False),
         states={state: (at[0], at[1]) for state, at in raw["states"].items()},
         transitions=steps,
-        events=frozenset(step.event for step in steps),
+        events=events,
+        by_event={event: tuple(step for step in steps if step.event == event) for event in sorted(events)},
     )
 
 

@@ -94,17 +94,50 @@ def match_trail(
         return trails[name]
 
     patterns = named(trail) if isinstance(trail, str) else parse_items(trail, known, named)
-    return _cheapest(seen, _compile(patterns))
+    return difference(seen, compiled(patterns))
+
+
+def difference(seen: Sequence[str], automaton: Automaton) -> Difference:
+    """The difference between `seen` types and a compiled trail."""
+    return Difference() if automaton.accepts(seen) else _cheapest(seen, automaton)
 
 
 @dataclass(slots=True)
-class _Automaton:
-    """States are numbers, 0 the start; `steps` consume one of the names, `free` consume nothing."""
+class Automaton:
+    """States are numbers, 0 the start and `goal` the end; `steps` consume one of the names, `free` consume nothing."""
 
     steps: list[list[tuple[tuple[str, ...], int]]] = field(default_factory=lambda: [[]])
     free: list[list[int]] = field(default_factory=lambda: [[]])
+    goal: int = 0
+    start: frozenset[int] = frozenset()
+    """The states that a trail may begin in."""
+    _known: dict[tuple[frozenset[int], str], frozenset[int]] = field(default_factory=dict)
+    """Where an event leads to from a set of states, as far as it was asked: most trails match, and look alike."""
+
+    def accepts(self, seen: Iterable[str]) -> bool:
+        """Whether `seen` is exactly a path to the goal."""
+        here = self.start
+        for name in seen:
+            there = self._known.get((here, name))
+            if there is None:
+                after = {target for state in here for names, target in self.steps[state] if name in names}
+                there = self._known[here, name] = self.reached(after)
+            if not there:
+                return False
+            here = there
+        return self.goal in here
+
+    def reached(self, states: set[int]) -> frozenset[int]:
+        """`states` and all that is reached from them without an event."""
+        found, left = set(states), list(states)
+        while left:
+            fresh = set(self.free[left.pop()]) - found
+            found |= fresh
+            left += fresh
+        return frozenset(found)
 
     def new(self) -> int:
+        """Another state."""
         self.steps.append([])
         self.free.append([])
         return len(self.steps) - 1
@@ -127,14 +160,17 @@ class _Automaton:
         return start
 
 
-def _compile(trail: Trail) -> tuple[_Automaton, int]:
-    automaton = _Automaton()
-    return automaton, automaton.add(trail, 0)
+def compiled(trail: Trail) -> Automaton:
+    """The automaton of `trail`."""
+    automaton = Automaton()
+    automaton.goal = automaton.add(trail, 0)
+    automaton.start = automaton.reached({0})
+    return automaton
 
 
-def _cheapest(seen: Sequence[str], compiled: tuple[_Automaton, int]) -> Difference:
+def _cheapest(seen: Sequence[str], automaton: Automaton) -> Difference:
     """Dijkstra over (events consumed, state). Deterministic: ties go to the earlier found."""
-    automaton, goal = compiled
+    goal = automaton.goal
     start = (0, 0)
     cost = {start: 0}
     came: dict[tuple[int, int], tuple[tuple[int, int], str, str]] = {}
@@ -156,7 +192,7 @@ def _cheapest(seen: Sequence[str], compiled: tuple[_Automaton, int]) -> Differen
 
 
 def _moves(
-    here: tuple[int, int], seen: Sequence[str], automaton: _Automaton
+    here: tuple[int, int], seen: Sequence[str], automaton: Automaton
 ) -> Iterable[tuple[int, tuple[int, int], str, str]]:
     at, state = here
     for target in automaton.free[state]:

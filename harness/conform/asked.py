@@ -10,11 +10,13 @@ from typing import Any, Final
 from executor import canonical
 from executor.api import Request
 from executor.errors import BugError
+from harness.judgement.same import of_same
 
 _NEW_EACH_TIME: Final = "intent_id"
 """The field that says nothing of what is asked, beside those that are no part of a request's equality."""
 
 
+@of_same
 def digest(request: Request) -> str:
     """SHA-256 of everything that `request` asks for; the same in every process."""
     return hashlib.sha256(canonical.dumps(_plain(request))).hexdigest()

@@ -8,7 +8,7 @@ scenario is STALE, which fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ def of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     for run in runs:
         nothing = came_to_nothing(run.plan.expect, run.outcome) if run.outcome else ""
         found = nothing or seen(run)
-        told = {"unmeasured": found} if isinstance(found, str) else {"seen": asdict(found)}
+        told = {"unmeasured": found} if isinstance(found, str) else {"seen": found.told()}
         kept.append({"role": run.plan.role, "request": asked.digest(run.plan.request), **told})
     return kept
 

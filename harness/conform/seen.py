@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 from executor.outcome import Outcome
 from harness.judgement.judge import is_host_weakened
@@ -34,6 +34,10 @@ class Seen:
     events: tuple[str, ...]
     detail: str
     """Exit codes and signals of the commands: shown, and compared as well."""
+
+    def told(self) -> dict[str, Any]:
+        """As JSON values, by field."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def differences(self, other: Seen) -> tuple[str, ...]:
         """In words, this run's value first."""

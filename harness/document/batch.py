@@ -19,6 +19,7 @@ from harness.document.expect import Expect, Match, Refusal
 
 SCHEMA: Final = "cordon.breakouts/1"
 LINE: Final = "CORDON-BATCH "
+_MARK: Final = LINE.encode()
 ESCAPED: Final = "CORDON-PROBE escaped"
 FINE: Final = "CORDON-PROBE fine"
 _TRAILS: Final[Mapping[EffectClass, str]] = {"completed": "executed", "killed": "killed"}
@@ -76,6 +77,8 @@ def _told(outputs: tuple[bytes, ...]) -> tuple[tuple[Probed, ...], int]:
     found: list[Probed] = []
     done = -1
     for output in outputs:
+        if _MARK not in output:
+            continue  # the megabytes of a flood are not read line by line
         for line in output.decode("utf-8", "replace").splitlines():
             if line.startswith(LINE):
                 one = _parse(line.removeprefix(LINE))

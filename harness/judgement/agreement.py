@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any, Final, cast
 
 from executor.outcome import CommandResult, EffectClass, Outcome
+from harness.judgement.same import of_same
 
 Event = Mapping[str, Any]
 
@@ -56,6 +57,7 @@ _ENDED: Final = frozenset(ending.event for ending in ENDINGS.values()) | {"exec_
 _RAN: Final = _ENDED | {"exec_event.STARTED"}
 
 
+@of_same
 def complaints(outcome: Outcome) -> tuple[str, ...]:
     """Every disagreement inside `outcome`, each as `rule: words`; empty when verdict, effect and events agree."""
     return tuple(f"{name}: {text}" for name, rule in RULES.items() for text in rule(outcome))

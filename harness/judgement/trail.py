@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from executor.errors import InvalidInputError
 from executor.outcome import Outcome
 from executor.svf import machine
+from harness.judgement.same import of_same
 
 
 def complaint(trail: str | tuple[str, ...]) -> str | None:
@@ -18,7 +22,12 @@ def complaint(trail: str | tuple[str, ...]) -> str | None:
 
 def order_faults(outcome: Outcome) -> tuple[str, ...]:
     """Events that the state machine does not allow where they stand."""
-    return tuple(str(fault) for fault in machine.check_trace(outcome.events, complete=True))
+    return _order_faults(outcome.events)
+
+
+@of_same
+def _order_faults(events: tuple[Mapping[str, Any], ...]) -> tuple[str, ...]:
+    return tuple(str(fault) for fault in machine.check_trace(events, complete=True))
 
 
 def differences(expected: str | tuple[str, ...], outcome: Outcome) -> tuple[str, ...]:

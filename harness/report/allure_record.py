@@ -1,7 +1,7 @@
 """What a reviewer finds in the Allure report of one scenario: labels, steps, attachments. Guest text is escaped.
 
-Without `--alluredir` every call here does nothing. Text attachments only: Allure shows them as text, and nothing a
-guest printed becomes markup.
+Without `--alluredir` nobody listens, and every call here does nothing: to find a report's words takes as long as to
+judge. Text attachments only: Allure shows them as text, and nothing a guest printed becomes markup.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import allure
+from allure_commons import plugin_manager
 from allure_commons.types import AttachmentType
 
 from executor.outcome import Outcome
@@ -40,8 +41,15 @@ ROLES: Final[dict[Role, str]] = {
 """What each run is to the reader."""
 
 
+def wanted() -> bool:
+    """Whether a report is being made: whether anybody takes attachments."""
+    return bool(plugin_manager.hook.attach_data.get_hookimpls())
+
+
 def describe(scenario: AnyDrill) -> None:
     """Title, labels and the one parameter that keeps the history of scenarios apart."""
+    if not wanted():
+        return
     _DYNAMIC.title(scenario.title)
     _DYNAMIC.description(scenario.description)
     _DYNAMIC.parameter("scenario", scenario.id)
@@ -63,6 +71,8 @@ def attach(
     `shared`: the runs are another scenario's, of the same batch, which has their documents: here is the scenario's own
     part of them.
     """
+    if not wanted():
+        return
     _DYNAMIC.description(story(scenario, runs, judgement))
     for run in runs:
         with allure.step(ROLES[run.plan.role]):
@@ -80,11 +90,15 @@ def attach(
 
 def tell(procedure: Procedure, facts: Mapping[str, Mapping[str, Any] | None], judgement: Judgement) -> None:
     """The story of a procedure; `facts` by role."""
+    if not wanted():
+        return
     _DYNAMIC.description(of_procedure(procedure, facts, judgement))
 
 
 def judged(judgement: Judgement, explanation: str) -> None:
     """The judge's step."""
+    if not wanted():
+        return
     with allure.step(f"judge: {judgement.ruling}"):
         findings = "\n".join(map(str, judgement.findings)) or "verdict, effect and events agree; nothing escaped"
         allure.attach(visible(findings), "findings", AttachmentType.TEXT)

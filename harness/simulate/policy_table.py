@@ -82,8 +82,12 @@ def ask(load: Load) -> tuple[Answers, ...]:
     host = Host(mem_free_mb=serving.memory_mb, vms_max=serving.vms_max or most + 1)
     balance = budget.start_atp if budget else Budget().atp
     documents = [_input(source, host, balance) for source in load.sources]
+    try:
+        digest = load_bundle(policies).digest
+    except OutsideError as error:
+        raise OutsideError(f"the policies in {policies} do not answer: {error}") from error
     asked = json.dumps({"documents": documents}, sort_keys=True)
-    raw = _evaluate(find_opa(), policies, load_bundle(policies).digest, query, asked)
+    raw = _evaluate(find_opa(), policies, digest, query, asked)
     if len(raw) != len(documents):
         raise OutsideError(f"the policies in {policies} answer {len(raw)} of {len(documents)} sources")
     return tuple(_answers(one, budgeted=budget is not None, limited=limited) for one in raw)

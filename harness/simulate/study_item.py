@@ -36,7 +36,7 @@ class StudyItem(DrillItem):
             [f"{judgement.ruling}: {self.study.id} ({self.study.title})", f"  {self.study.place}"]
             + [f"  {finding}" for finding in judgement.findings]
         )
-        for what, found in runs:
+        for what, found in runs if allure_record.wanted() else ():
             with allure.step(what):
                 allure.attach(json.dumps(found, indent=2, sort_keys=True), "figures", AttachmentType.JSON)
         allure_record.judged(judgement, "" if judgement.good else message)

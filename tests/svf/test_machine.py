@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from executor.errors import InvalidInputError
 from executor.svf import TYPES, machine
 from executor.svf.machine import MACHINES, TRAILS, TRANSITIONS, SuiteCoverage
-from executor.svf.trails import Difference, Pattern, Trail, parse_trails
+from executor.svf.trails import Difference, Pattern, Trail, _cheapest, compiled, parse_trails
 
 EXECUTED = [
     "intent_event.SUBMITTED",
@@ -117,6 +117,16 @@ def test_unknown_trails_and_events_are_refused(trail: Any, message: str) -> None
     """A misspelt trail or event is an error, not a trail that never matches."""
     with pytest.raises(InvalidInputError, match=re.escape(message)):
         machine.match_trail([], trail)
+
+
+@given(st.data(), st.sampled_from(sorted(TRAILS)))
+def test_a_trail_is_accepted_exactly_when_nothing_has_to_be_changed(data: st.DataObject, name: str) -> None:
+    """The quick look at a trail and the search for its difference agree, also on what is almost one."""
+    seen = data.draw(words(TRAILS[name]))
+    for at in data.draw(st.lists(st.integers(0, max(len(seen) - 1, 0)), max_size=2)):
+        seen = seen[:at] + data.draw(st.lists(st.sampled_from(sorted(TYPES)), max_size=1)) + seen[at + 1 :]
+    automaton = compiled(TRAILS[name])
+    assert automaton.accepts(seen) == automaton.accepts(seen) == (not _cheapest(seen, automaton))
 
 
 def test_trails_cannot_name_each_other_in_a_circle() -> None:
