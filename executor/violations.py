@@ -141,9 +141,11 @@ def window(policies: Path) -> int:
     """The window the policy judges by, in seconds; raises `InvalidInputError` when its data does not say."""
     import yaml  # noqa: PLC0415 - once per process
 
+    from executor import yaml_text  # noqa: PLC0415 - as above
+
     path = policies / DATA_FILE
     try:
-        seconds = yaml.safe_load(path.read_bytes())["settings"]["violations_window_s"]
+        seconds = yaml_text.load(path.read_bytes())["settings"]["violations_window_s"]
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise InvalidInputError(f"{path}: settings.violations_window_s cannot be read: {error}") from None
     if not isinstance(seconds, int) or seconds < 1:

@@ -17,8 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
+from executor import yaml_text
 from executor.domain.limits import limits_for
 from executor.domain.vm import Vm
 from executor.errors import OutsideError
@@ -50,7 +49,7 @@ class Difference:
 def allowlist() -> dict[str, Any]:
     """The data. Do not change what is returned: it is shared."""
     text = resources.files("executor.domain").joinpath("confinement.yaml").read_text("utf-8")
-    found: dict[str, Any] = yaml.safe_load(text)
+    found: dict[str, Any] = yaml_text.load(text)
     return found
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from importlib import resources
 from typing import Any, Final
 
-import jsonschema
 import jsonschema_rs
 
 from executor import canonical
@@ -190,5 +189,7 @@ def parse_moment(text: str) -> int:
 
 def _explain(raw: Any) -> str:
     """The slow validator words it better than the fast one."""
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_schema).iter_errors(raw))
+    from executor import misfit  # noqa: PLC0415 - see there
+
+    error = misfit.best(_schema, raw)
     return f"{error.json_path}: {error.message[:200]}" if error else "does not fit the schema"

@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 import requests
 import yaml
 
+from executor import yaml_text
 from executor.clock import Clock, SystemClock
 from executor.errors import InvalidInputError, OutsideError, PolicyUnavailableError
 from executor.policy.bundle import Bundle, Verification, load_bundle
@@ -319,7 +320,7 @@ def _verify_loaded(client: UnixOpaClient, bundle: Bundle) -> None:
 def _verify_data(client: UnixOpaClient, path: str, content: bytes) -> None:
     folder = path.rpartition("/")[0]
     try:
-        documents = yaml.safe_load(content)
+        documents = yaml_text.load(content)
     except yaml.YAMLError as error:
         raise PolicyUnavailableError(f"{path} is not YAML: {error}") from error
     if not isinstance(documents, dict):

@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-import jsonschema
 import jsonschema_rs
 
 from executor.errors import InvalidInputError, PolicyUnavailableError
@@ -25,12 +24,14 @@ class InputSchema:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Raises `PolicyUnavailableError` when `schema` is not a JSON Schema."""
+        self._schema: Final = dict(schema)
         try:
-            jsonschema.Draft202012Validator.check_schema(schema)
-        except jsonschema.SchemaError as error:
-            raise PolicyUnavailableError(f"the input schema is not a JSON Schema: {error.message}") from error
-        self._fast = jsonschema_rs.Draft202012Validator(dict(schema))
-        self._wordy = jsonschema.Draft202012Validator(schema)
+            self._fast = jsonschema_rs.Draft202012Validator(self._schema)
+        except ValueError as error:
+            from executor import misfit  # noqa: PLC0415 - see there
+
+            message = misfit.of_schema(schema) or str(error).partition("\n")[0]
+            raise PolicyUnavailableError(f"the input schema is not a JSON Schema: {message}") from error
 
     def validate(self, document: Mapping[str, Any]) -> None:
         """Return when `document` fits; raise `InvalidInputError` naming the field and what would fit."""
@@ -42,7 +43,9 @@ class InputSchema:
         raise InvalidInputError(self._explain(document))
 
     def _explain(self, document: Mapping[str, Any]) -> str:
-        found = jsonschema.exceptions.best_match(self._wordy.iter_errors(document))
+        from executor import misfit  # noqa: PLC0415 - see there
+
+        found = misfit.best(self._schema, document)
         if found is None:
             return "policy input does not fit its schema"
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found.absolute_path)

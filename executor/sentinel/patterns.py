@@ -99,8 +99,10 @@ def load(policies: Path) -> PatternRules:
 def _read(path: Path) -> Any:
     import yaml  # noqa: PLC0415 - 15 ms, once per process and only where patterns are read from disk
 
+    from executor import yaml_text  # noqa: PLC0415 - as above
+
     try:
-        return yaml.safe_load(path.read_bytes())
+        return yaml_text.load(path.read_bytes())
     except OSError as error:
         raise InvalidInputError(f"{path}: {error.strerror}: there are no reviews without patterns") from None
     except yaml.YAMLError as error:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
-import jsonschema
 import jsonschema_rs
-import yaml
 
+from executor import yaml_text
 from executor.errors import MisuseError
 
 _SCHEMA: Final = "cordon.svf.catalogue/1"
@@ -34,13 +33,15 @@ class EventType:
 
     def explain(self, data: Mapping[str, Any]) -> str:
         """Why `data` does not fit; the slow validator words it better than the fast one."""
-        error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(self.data_schema).iter_errors(data))
+        from executor import misfit  # noqa: PLC0415 - see there
+
+        error = misfit.best(self.data_schema, data)
         return f"data{error.json_path[1:]}: {error.message[:200]}" if error else "data does not fit"
 
 
 def _load() -> dict[str, EventType]:
     text = resources.files("executor.svf").joinpath("catalogue.yaml").read_text("utf-8")
-    raw = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are the safe loader
+    raw = yaml_text.load(text)
     types = {}
     for name, entry in raw["types"].items():
         schema = {"type": "object", **entry["data"]}

@@ -13,8 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-import yaml
-
+from executor import yaml_text
 from executor.svf.catalogue import TYPES
 from executor.svf.event import Event
 from executor.svf.trails import Automaton, Difference, compiled, difference, parse_trails
@@ -245,7 +244,7 @@ def _key(event: EventLike, path: str) -> str:
 
 def _load() -> dict[str, Any]:
     text = resources.files("executor.svf").joinpath("machine.yaml").read_text("utf-8")
-    raw: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are the safe loader
+    raw: dict[str, Any] = yaml_text.load(text)
     return raw
 
 

@@ -1,45 +1,32 @@
-"""A document against the published schema: every mistake at its place, in words, with what would fit."""
+"""A document against the published schema: a quick yes, or every mistake at its place (misfits.py)."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.validators import extend
-from referencing import Registry, Resource
+import jsonschema_rs
 
 from harness import schema
-from harness.document.strict_yaml import Document, Path, path_text
+from harness.document.strict_yaml import Document, walk
 from harness.errors import Problem
-
-_KINDS: Final = {
-    "string": "text",
-    "array": "a list",
-    "object": "a mapping",
-    "integer": "a whole number",
-    "boolean": "true or false",
-    "number": "a number",
-}
-
-
-def _is_whole(_: object, value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-_Strict: Final[Any] = extend(  # type: ignore[no-untyped-call] # jsonschema gives it no types
-    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole)
-)
-"""JSON Schema counts 2.0 among the whole numbers; whoever counts hosts or workers by it gets a float."""
 
 
 @cache
 def _validator(name: str) -> Any:
-    """The validator of a published schema; a schema may refer to the others by file name."""
-    shared = Resource.from_contents(schema.load(schema.SCENARIO))
-    return _Strict(schema.load(name), registry=Registry().with_resource(schema.SCENARIO, shared))
+    """The quick validator of a published schema; a schema may refer to the others by file name."""
+    shared = jsonschema_rs.Registry([(schema.SCENARIO, schema.load(schema.SCENARIO))])
+    return jsonschema_rs.Draft202012Validator(schema.load(name), registry=shared)
+
+
+def _fits(document: Document, name: str) -> bool:
+    """Whether it fits beyond doubt: JSON Schema counts 2.0 among the whole numbers, the schemas here do not mean it."""
+    try:
+        fits: bool = _validator(name).is_valid(document.value)
+    except (ValueError, OverflowError):  # what JSON cannot hold: a lone surrogate, a number of a hundred digits
+        return False
+    return fits and not any(isinstance(value, float) and value.is_integer() for _, value in walk(document.value))
 
 
 def _schema_of(value: Any) -> str:
@@ -52,100 +39,15 @@ def _schema_of(value: Any) -> str:
 
 def problems(document: Document, name: str = "") -> list[Problem]:
     """Every way in which `document` breaks the schema `name`, or the one it says it follows; empty when it fits."""
-    found: list[Problem] = []
-    for error in _validator(name or _schema_of(document.value)).iter_errors(document.value):
-        found += _reword(error, document)
-    return sorted(set(found), key=lambda problem: problem.place)
+    name = name or _schema_of(document.value)
+    if _fits(document, name):
+        return []
+    from harness.document import misfits  # noqa: PLC0415 - see there
+
+    return misfits.all_of(document, name)
 
 
 def suggest(word: object, known: tuple[str, ...]) -> str:
     """`; did you mean x?` when `word` is close to one of `known`, else nothing."""
     close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""
-
-
-def kind(value: object) -> str:
-    """What a person would call `value`."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f"the text {_short(value)}"
-    if isinstance(value, list):
-        return "a list"
-    return "a mapping" if isinstance(value, dict) else f"the number {value}"
-
-
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return f"{text[:60]!r}" + ("..." if len(text) > 60 else "")
-
-
-def _reword(error: Any, document: Document) -> Iterator[Problem]:
-    # jsonschema types every part of an error as perhaps unset; of one that was raised they are all set: hence Any.
-    path: Path = tuple(error.absolute_path)
-    rule, limit, value = error.validator, error.validator_value, error.instance
-    if rule == "additionalProperties" and isinstance(value, dict):
-        yield from _unknown_fields(error, document, path)
-        return
-    if rule == "required":
-        yield from _missing_fields(error, document, path)
-        return
-    allowed: tuple[str, ...] = ()
-    if rule == "enum":
-        allowed = tuple(str(choice) for choice in limit)
-        message = f"{_short(value)} is none of the allowed values{suggest(value, allowed)}"
-    elif rule == "const":
-        allowed = (str(limit),)
-        message = f"{_short(value)} is not {limit}"
-    elif rule == "type":
-        wanted = [limit] if isinstance(limit, str) else limit
-        message = f"expected {' or '.join(_KINDS[name] for name in wanted)}, found {kind(value)}"
-        if "string" in wanted and not isinstance(value, list | dict):
-            message += "; quote it if it is meant as text"
-    else:
-        message = _bound(str(rule), limit, value)
-    yield Problem(document.place_of(path), path_text(path), message, allowed)
-
-
-def _bound(rule: str, limit: Any, value: Any) -> str:
-    """Words for the rules about size and form."""
-    words = {
-        "pattern": f"{_short(value)} does not have the form {limit}",
-        "minLength": "must not be empty" if limit == 1 else f"takes at least {limit} characters",
-        "maxLength": f"takes at most {limit} characters",
-        "minimum": f"{value} is under {limit}",
-        "maximum": f"{value} is over {limit}",
-        "minItems": "must not be an empty list" if limit == 1 else f"takes at least {limit} entries",
-        "maxItems": f"takes at most {limit} entries",
-        "uniqueItems": "holds an entry twice",
-        "exclusiveMinimum": f"{value} is not over {limit}",
-        "minProperties": "must not be empty",
-        "maxProperties": f"takes {limit} of its fields, not several",
-    }
-    return words.get(rule, f"does not fit the rule {rule}")
-
-
-def _properties(error: Any) -> tuple[str, ...]:
-    """The field names the schema knows at the place of `error`."""
-    where = error.schema
-    return tuple(where.get("properties", ())) if isinstance(where, dict) else ()
-
-
-def _unknown_fields(error: Any, document: Document, path: Path) -> Iterator[Problem]:
-    known = _properties(error)
-    for name in error.instance:
-        if name not in known:
-            where = (*path, name)
-            text = f"unknown field{suggest(name, known)}"
-            yield Problem(document.keys[where], path_text(where), text, known)
-
-
-def _missing_fields(error: Any, document: Document, path: Path) -> Iterator[Problem]:
-    for name in error.validator_value:
-        if name not in error.instance:
-            reason = "is required"
-            if path in {(), ("controls",)} and name in {"controls", "positive", "twin"}:
-                reason = "is required of a break-out attempt: without it a refusal proves nothing"
-            yield Problem(document.place_of(path), path_text((*path, name)), reason)

@@ -26,6 +26,7 @@ from typing import Any, Final
 
 import yaml
 
+from executor import yaml_text
 from executor.errors import CordonError
 from executor.host.tools import need_tool
 from executor.policy.find import default_policies_dir, find_opa
@@ -142,7 +143,7 @@ class Gate:
     def lint(self) -> Result:
         """Regal, told of the data it cannot see."""
         regal = OpaTool(need_tool("regal", environment="policies"))
-        config = yaml.safe_load((self.root / REGAL_CONFIG).read_text(encoding="utf-8"))
+        config = yaml_text.load((self.root / REGAL_CONFIG).read_text(encoding="utf-8"))
         references = [f"data.{name.removesuffix('/data.yaml').replace('/', '.')}" for name in self.source.data]
         known = sorted(
             f"{prefix}.{key}"
