@@ -25,7 +25,7 @@ from harness.collection.order import Order
 from harness.collection.shard import Shard
 from harness.judgement import coverage
 from harness.judgement.coverage import Covered
-from harness.report import records, summary, summary_table
+from harness.report import records, summary
 from harness.report.records import Record
 from harness.report.whole_file import write_json
 
@@ -156,6 +156,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Release the executor, write the summary, and refuse to call a run green in which nothing passed."""
     config = session.config
+    _spare_hypothesis(config)
     config.stash[SESSION].close()
     config.stash[COVERED] |= config.stash[SESSION].kept.covered | coverage.of_trail(config.stash[SESSION].state)
     if _is_worker(config):
@@ -192,10 +193,19 @@ def pytest_testnodedown(node: Any) -> None:
         node.config.stash[COVERED] |= Covered.from_json(raw)
 
 
+def _spare_hypothesis(config: pytest.Config) -> None:
+    """Take hypothesis' plugin out where nothing used hypothesis: to say so it would import all of it, for 0.25 s."""
+    plugin = config.pluginmanager.get_plugin("hypothesispytest")
+    if plugin is not None and "hypothesis" not in sys.modules:
+        config.pluginmanager.unregister(plugin)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The table at the end of a run."""
     config = terminalreporter.config
     if found := config.stash[RECORDS]:
+        from harness.report import summary_table  # noqa: PLC0415 - rich is for the one process that draws tables
+
         terminalreporter.section("drills")
         width = terminalreporter._tw.fullwidth  # noqa: SLF001 - pytest offers no public way to ask for the width
         terminalreporter.write_line(

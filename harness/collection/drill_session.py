@@ -18,7 +18,6 @@ from fixtures.test_hosts.world import NEIGHBOUR
 from harness.judgement.runs import Run
 from harness.procedures.stage import Kept
 from harness.watch.canaries import HostWatch
-from harness.watch.packet_watch import PacketWatch
 
 Wanted = Literal["auto", "kvm", "tcg", "sim"]
 ENGINES: Final[tuple[Wanted, ...]] = ("auto", "kvm", "tcg", "sim")
@@ -29,6 +28,7 @@ Opener = Callable[["DrillSession"], Executor]
 def open_real_executor(session: DrillSession) -> Executor:
     """The executor behind every engine; imported late, because collection does not need libvirt."""
     from executor.service import open_executor  # noqa: PLC0415 - `pytest --collect-only` works without a hypervisor
+    from harness.watch.packet_watch import PacketWatch  # noqa: PLC0415 - it knows the policy's grants, and so OPA
 
     world = None if session.engine == "sim" else _world(session)
     opened = open_executor(

@@ -149,7 +149,7 @@ def _machines(own: OwnExecutor) -> frozenset[str]:
 
 def _served(executor: LocalExecutor, state: str) -> None:
     """Runs in the executor's own process: the service, which closes the record of what a killed one left, and ends."""
-    from harness.procedures.serving import Serving  # noqa: PLC0415 - only in the child
+    from harness.procedures.child.serving import Serving  # noqa: PLC0415 - only in the child
 
     with Serving(executor, state, workers=1):
         pass

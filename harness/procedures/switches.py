@@ -90,7 +90,7 @@ def scram(stage: Stage, *, machines: int = 8, queued: int = 1000) -> Facts:
 
 def _stopped(executor: LocalExecutor, state: str, machines: int, queued: int) -> Facts:
     """Runs in the executor's own process: the service is real, its client and operator connect over CURVE."""
-    from harness.procedures.serving import Serving  # noqa: PLC0415 - only in the child
+    from harness.procedures.child.serving import Serving  # noqa: PLC0415 - only in the child
 
     with Serving(executor, state, workers=machines) as serving:
         for number in range(machines):

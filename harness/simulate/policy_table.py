@@ -83,11 +83,11 @@ def ask(load: Load) -> tuple[Answers, ...]:
     balance = budget.start_atp if budget else Budget().atp
     documents = [_input(source, host, balance) for source in load.sources]
     try:
-        digest = load_bundle(policies).digest
+        archive = load_bundle(policies).archive
     except OutsideError as error:
         raise OutsideError(f"the policies in {policies} do not answer: {error}") from error
     asked = json.dumps({"documents": documents}, sort_keys=True)
-    raw = _evaluate(find_opa(), policies, digest, query, asked)
+    raw = _evaluate(find_opa(), policies, archive, query, asked)
     if len(raw) != len(documents):
         raise OutsideError(f"the policies in {policies} answer {len(raw)} of {len(documents)} sources")
     return tuple(_answers(one, budgeted=budget is not None, limited=limited) for one in raw)
@@ -127,13 +127,17 @@ def _intent(source: Source) -> Intent:
 
 
 @lru_cache(maxsize=8)
-def _evaluate(opa: Path, policies: Path, digest: str, query: str, asked: str) -> list[dict[str, Any]]:  # noqa: ARG001 - `digest` is for the cache
-    """The value of `query`; remembered as long as the policies have this `digest`: a study's controls ask the same."""
+def _evaluate(opa: Path, policies: Path, archive: bytes, query: str, asked: str) -> list[dict[str, Any]]:
+    """The value of `query`; remembered as long as the `policies` are these: a study's controls ask the same.
+
+    They are loaded as the executor loads them, without their tests: two thirds of what OPA would have to read.
+    """
     with tempfile.TemporaryDirectory(prefix="cordon-simulate-") as scratch:
-        source = Path(scratch) / "input.json"
+        source, bundle = Path(scratch) / "input.json", Path(scratch) / "bundle.tar.gz"
         source.write_text(asked, encoding="utf-8")
+        bundle.write_bytes(archive)
         done = OpaTool(opa).run(
-            ["eval", "--format", "json", "--bundle", str(policies.absolute()), "--input", str(source), query],
+            ["eval", "--format", "json", "--bundle", str(bundle), "--input", str(source), query],
             cwd=Path(scratch),
             deadline_s=DEADLINE_S,
             quiet=True,

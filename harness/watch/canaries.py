@@ -18,12 +18,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from executor.network.plane import CONTROLS, OPEN_CARD
 from executor.outcome import Outcome
 from harness.watch.host_facts import descendants, remote_sockets
-from harness.watch.packet_watch import PacketWatch
+
+if TYPE_CHECKING:
+    from harness.watch.packet_watch import PacketWatch
 
 PROGRAMS: Final = frozenset(
     {"qemu-system-x86_64", "qemu-system-x86", "opa", "python3", "python", "pytest", "qemu-img", "libvirtd", "virtlogd"}
