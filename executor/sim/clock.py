@@ -22,7 +22,8 @@ class SimClock:
     def __init__(self, start_ns: int | None = None) -> None:
         """Begin at `start_ns` since the epoch, now when not given: leases and keys are compared with real ones."""
         self._now = time.time_ns() if start_ns is None else start_ns
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._busy = 0
         self._waiting: dict[int, int] = {}
         self._outside: Callable[[], int | None] = lambda: None
@@ -57,7 +58,7 @@ class SimClock:
 
     def spend(self, ns: int) -> None:
         """The caller's work took `ns`."""
-        with self._changed:
+        with self._lock:
             self._now += ns
             if self._waiting:
                 self._jump()

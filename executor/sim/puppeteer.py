@@ -21,15 +21,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from executor.errors import OutsideError
-from executor.sim.puppet.wire import HEAD, packed, unpacked
+from executor.sim.puppet.wire import HEAD, answered, unpacked
 
 ZYGOTE: Final = Path(__file__).parent / "puppet" / "zygote.py"
 START_S: Final = 30.0
 MAX_MESSAGE: Final = 64 * 1024 * 1024
+USUAL: Final = 4096
+"""Bytes that are read at first: most messages are less."""
 MOST_AT_ONCE: Final = 256 * 1024
 """Bytes of one read. A puppet says nothing more before it has its answer, so a read never takes more than a message."""
 GRACE_S: Final = 0.02
 """Real seconds a puppet computes before its processor time is looked at."""
+PATIENCE_S: Final = 120.0
+"""Real seconds a puppet may take for what it was asked, or compute between two calls, before it counts as lost."""
+_GRACE: Final = struct.pack("@ll", 0, round(GRACE_S * 1e6))
+"""struct timeval: the kernel waits for a message that long, which costs no call of its own as `poll` would."""
 _HEAD: Final = struct.Struct("<I")
 """In front of an order to the zygote."""
 
@@ -49,26 +55,28 @@ class Puppet:
 
     def __init__(self, channel: socket.socket, pid: int) -> None:
         """`pid` is its real process."""
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _GRACE)
         self._channel = channel
-        self._poll = select.poll()
-        self._poll.register(channel, select.POLLIN)
         self.pid = pid
         self._handle = os.pidfd_open(pid)
 
     def send(self, message: Any) -> None:
         """Let it go on with an answer; one that is gone hears nothing."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._channel.sendall(packed(message))
+            self._channel.sendall(answered(message))
 
     def waiting(self, timeout_s: float) -> bool:
         """Whether it has said something, waiting for at most `timeout_s` of real time."""
-        return bool(self._poll.poll(timeout_s * 1000))
+        return bool(select.select([self._channel], [], [], timeout_s)[0])
 
-    def receive(self) -> Any:
-        """Its next request; raises `PuppetGoneError`, also for what is no message."""
-        first = self._more(MOST_AT_ONCE)
+    def receive(self, patience_s: float = PATIENCE_S) -> Any:
+        """Its next request; raises `PuppetGoneError`, also for what is no message.
+
+        Raises `TimeoutError` when it has said nothing for `patience_s` of real time.
+        """
+        first = self._more(USUAL, patience_s)
         while len(first) < HEAD.size:
-            first += self._more(MOST_AT_ONCE)
+            first += self._more(USUAL)
         size, behind = HEAD.unpack_from(first)
         if size + behind > MAX_MESSAGE:
             raise PuppetGoneError
@@ -88,20 +96,28 @@ class Puppet:
     def receive_child(self) -> Puppet:
         """After it was told that it may fork: the child's end."""
         size = array.array("i").itemsize
+        self.waiting(PATIENCE_S)
         data, ancillary, _, _ = self._channel.recvmsg(8, socket.CMSG_SPACE(size))
         if len(data) != 8 or len(ancillary) != 1:
             raise PuppetGoneError
         handles = array.array("i", ancillary[0][2][:size])
         return Puppet(socket.socket(fileno=handles[0]), struct.unpack("<q", data)[0])
 
-    def _more(self, most: int) -> bytes:
-        try:
-            piece = self._channel.recv(most)
-        except ConnectionResetError:
-            piece = b""
-        if not piece:
-            raise PuppetGoneError
-        return piece
+    def _more(self, most: int, patience_s: float = PATIENCE_S) -> bytes:
+        """What has come. The kernel waits for `GRACE_S`, and that again until patience ends."""
+        for _ in range(max(1, round(patience_s / GRACE_S))):
+            try:
+                piece = self._channel.recv(most)
+            except BlockingIOError:
+                continue
+            except ConnectionResetError:
+                break
+            if piece:
+                return piece
+            break
+        else:
+            raise TimeoutError
+        raise PuppetGoneError
 
     def cpu_ns(self) -> int:
         """Real processor time it has used."""

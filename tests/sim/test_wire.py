@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.sim.puppet.wire import HEAD, packed, unpacked
+from executor.sim.puppet.wire import ANSWER, HEAD, answer, answered, packed, unpacked
 
 PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=20) | st.binary(max_size=40)
 VALUES = st.recursive(
@@ -23,6 +23,27 @@ def test_a_message_comes_out_as_it_went_in(value: object) -> None:
     size, behind = HEAD.unpack_from(raw)
     assert len(raw) == HEAD.size + size + behind
     assert unpacked(size, raw[HEAD.size :]) == value
+
+
+@given(VALUES)
+def test_an_answer_comes_out_as_it_went_in(value: object) -> None:
+    """The model's words to a puppet, of the same kinds."""
+    raw = answered(value)
+    assert ANSWER.unpack_from(raw)[0] == len(raw) - ANSWER.size
+    assert answer(raw[ANSWER.size :]) == value
+
+
+def test_an_answer_of_another_kind_is_refused() -> None:
+    """A handler that answers with something else is a mistake that is seen at once."""
+    with pytest.raises(ValueError, match="unmarshallable"):
+        answered(["ok", pytest])
+
+
+@pytest.mark.parametrize("behind", [b" ", b"1", b"[]"])
+def test_a_message_with_something_behind_it_is_refused(behind: bytes) -> None:
+    """A second value is no part of the first."""
+    with pytest.raises(ValueError, match="something behind it"):
+        unpacked(2 + len(behind), b"[]" + behind)
 
 
 @pytest.mark.parametrize("length", [-1, 4, 1 << 70, True, None, "3", 1.0])

@@ -31,7 +31,9 @@ class Filter:
     """A profile made ready: call -> its rules in the file's order."""
 
     rules: Mapping[str, tuple[Mapping[str, Any], ...]]
-    default: Mapping[str, Any]
+    default: int
+    plain: Mapping[str, int]
+    """Call -> its answer, whatever its arguments are. Most calls are of these, and every call is asked about."""
 
     @classmethod
     def of(cls, profile: Mapping[str, Any]) -> Filter:
@@ -40,17 +42,25 @@ class Filter:
         for rule in profile["syscalls"]:
             for name in rule["names"]:
                 found.setdefault(name, []).append(rule)
-        default = {"action": profile["defaultAction"], "errnoRet": profile.get("defaultErrnoRet", 1)}
-        return cls({name: tuple(rules) for name, rules in found.items()}, default)
+        default = _value({"action": profile["defaultAction"], "errnoRet": profile.get("defaultErrnoRet", 1)})
+        plain = {
+            name: _strictest([_value(rule) for rule in rules])
+            for name, rules in found.items()
+            if not any(rule.get("args") for rule in rules)
+        }
+        return cls({name: tuple(rules) for name, rules in found.items() if name not in plain}, default, plain)
 
     def answer(self, name: str, arguments: Sequence[int]) -> int:
         """`ALLOW`, `KILL`, or the error number the call is answered with. The strictest rule that holds decides."""
+        answer = self.plain.get(name)
+        if answer is not None:
+            return answer
         held = [_value(rule) for rule in self.rules.get(name, ()) if _holds(rule, arguments)]
-        if not held:
-            return _value(self.default)
-        if KILL in held:
-            return KILL
-        return max(held)
+        return _strictest(held) if held else self.default
+
+
+def _strictest(held: Sequence[int]) -> int:
+    return KILL if KILL in held else max(held)
 
 
 def _value(rule: Mapping[str, Any]) -> int:

@@ -24,7 +24,7 @@ from executor.sim.files.nodes import error
 from executor.sim.files.world import World
 from executor.sim.kernel.filter import ALLOW, KILL, by_name, numbers
 from executor.sim.kernel.process import OpenFile, Pipe, Process, UnmodelledError, WaitError, released
-from executor.sim.puppeteer import GRACE_S, Puppet, PuppetGoneError, Zygote
+from executor.sim.puppeteer import GRACE_S, PATIENCE_S, Puppet, PuppetGoneError, Zygote
 
 CALL_NS: Final = 20_000
 """Virtual time of a call, of the order a software-emulated guest takes."""
@@ -47,8 +47,6 @@ LOOK_S: Final = 0.003
 FREE_NS: Final = 100_000_000
 """Processor time between two calls that takes no virtual time: what any program needs, however slow the host is."""
 LOOK_AGAIN_S: Final = 0.005
-PATIENCE_S: Final = 120.0
-"""Real seconds a puppet may compute between two calls before it counts as lost."""
 INERT: Final = frozenset({
     "stat", "fstat", "access", "statvfs", "fstatvfs", "readlink", "listdir", "getcwd", "lseek", "getxattr",
     "unlink", "mkdir", "rmdir", "rename", "symlink", "link", "chmod", "fchmod", "utime", "truncate", "umask",
@@ -147,16 +145,25 @@ class Kernel:
             return None
         begun = time.perf_counter()
         try:
-            if (process.computing_ns is not None or not puppet.waiting(GRACE_S)) and not self._compute(process, puppet):
+            message = self._said(process, puppet)
+            if message is None:
                 return None
-            message = puppet.receive()
             process.computing_ns = None
             if time.perf_counter() - begun > LOOK_S:
                 self._measure(process)
-        except PuppetGoneError:
+        except (PuppetGoneError, TimeoutError):
             self.end(process, int(signal.SIGSEGV))
             return None
         return message if process.alive else None
+
+    def _said(self, process: Process, puppet: Puppet) -> Any:
+        """The next message; None when something is due before it comes, or it will never come."""
+        try:
+            if process.computing_ns is None:
+                return puppet.receive(GRACE_S)
+        except TimeoutError:
+            pass  # it computes
+        return puppet.receive() if self._compute(process, puppet) else None
 
     def _compute(self, process: Process, puppet: Puppet) -> bool:
         """Let it compute until it makes a call; False when something is due before, or it was ended for its memory.
@@ -240,7 +247,7 @@ class Kernel:
             self.give_up(process, str(what))
         except EndedError:
             pass
-        if closed or message[0] not in INERT or self._late():
+        if self._blocked and (closed or message[0] not in INERT or self._late()):
             self._wake()
 
     def _closed_before(self, process: Process, message: Sequence[Any]) -> Sequence[Any]:
@@ -257,9 +264,12 @@ class Kernel:
         return any(until is not None and until <= now for _, until in self._blocked.values())
 
     def _wake(self) -> None:
-        """Make the calls that waited again: something may have changed."""
-        for process, (message, _) in list(self._blocked.items()):
+        """Make the calls that waited again: something may have changed. Who sleeps waits for the time alone."""
+        now = self.clock.monotonic_ns()
+        for process, (message, until) in list(self._blocked.items()):
             if process not in self._blocked:
+                continue
+            if message[0] == "sleep" and until is not None and until > now and process.alive and not process.pending:
                 continue
             if not process.alive:
                 del self._blocked[process]
