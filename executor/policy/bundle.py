@@ -26,7 +26,7 @@ from executor.policy.schema import INPUT_SCHEMA_FILE
 MANIFEST: Final = ".manifest"
 SIGNATURES: Final = ".signatures.json"
 STAMP: Final = "cordon/stamp/data.json"
-_LARGEST_BYTES: Final = 16 * 1024 * 1024
+LARGEST_BYTES: Final = 16 * 1024 * 1024
 """Of all policy files together: far above what people write, far below what hurts."""
 _SIGN_TIMEOUT_S: Final = 30.0
 
@@ -143,8 +143,8 @@ def _from_directory(root: Path) -> Bundle:
             raise PolicyUnavailableError(f"{place} is not an ordinary file; policies are not linked in")
         files[path] = place.read_bytes()
         total += len(files[path])
-        if total > _LARGEST_BYTES:
-            raise PolicyUnavailableError(f"the policies in {root} are larger than {_LARGEST_BYTES} bytes")
+        if total > LARGEST_BYTES:
+            raise PolicyUnavailableError(f"the policies in {root} are larger than {LARGEST_BYTES} bytes")
     return _made_of(files)
 
 
@@ -192,8 +192,8 @@ def _from_archive(archive: bytes) -> Bundle:
             total += member.size
             if not member.isfile() or path in packed or ".." in path.split("/"):
                 raise PolicyUnavailableError(f"the bundle holds {member.name!r}, which is no plain file of its own")
-            if total > _LARGEST_BYTES:
-                raise PolicyUnavailableError(f"the bundle unpacks to more than {_LARGEST_BYTES} bytes")
+            if total > LARGEST_BYTES:
+                raise PolicyUnavailableError(f"the bundle unpacks to more than {LARGEST_BYTES} bytes")
             content = tar.extractfile(member)
             packed[path] = content.read() if content else b""
     files = {path: content for path, content in packed.items() if path not in {STAMP, SIGNATURES}}

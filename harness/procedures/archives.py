@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Final
 
 from executor.errors import OutsideError, PolicyUnavailableError
-from executor.policy.bundle import load_bundle, write_bundle
+from executor.policy.bundle import LARGEST_BYTES, load_bundle, write_bundle
 from harness.judgement.facts import Facts
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 
 INFLATED: Final = 256 << 20
 """Bytes each bomb unpacks to: zeros, a thousandth of that as long as they are packed."""
+UNPACKED: Final = 64 << 20
+"""Bytes the bundle of policies unpacks to: four times what policies may have."""
 FLAT: Final = 160 << 20
 """Bytes by which a process may grow meanwhile: a scanner that starts with its rules takes 100 MiB."""
 _ZEROS: Final = bytes(1 << 20)
@@ -48,24 +50,14 @@ def _xz() -> bytes:
 
 
 def _tar() -> bytes:
-    """A bundle of policies with one large one."""
-    whole = io.BytesIO()
-    with (
-        gzip.GzipFile(fileobj=whole, mode="wb", compresslevel=1) as packed,
-        tarfile.open(fileobj=packed, mode="w") as tar,
-    ):
-        member = tarfile.TarInfo("cordon/large.rego")
-        member.size = INFLATED
-        tar.addfile(member, _Zeros())
-    return whole.getvalue()
+    """A bundle of policies with one large one: a stream of gzip members (RFC 1952), of which all but the first are one.
 
-
-class _Zeros(io.RawIOBase):
-    """As many zeros as somebody reads."""
-
-    def read(self, size: int = -1) -> bytes:
-        """`size` of them."""
-        return bytes(size)
+    So a thousandth of it has to be packed. Its end, two blocks of zeros, is a part of them.
+    """
+    member = tarfile.TarInfo("cordon/large.rego")
+    member.size = UNPACKED - 2 * tarfile.BLOCKSIZE
+    head = member.tobuf(format=tarfile.USTAR_FORMAT)
+    return gzip.compress(head, 1) + gzip.compress(_ZEROS, 1) * (UNPACKED // len(_ZEROS))
 
 
 def _family() -> Iterator[Path]:
@@ -145,7 +137,8 @@ def bundle_bomb(stage: Stage, *, measured: bool = True, harmless: bool = False) 
         target.write_bytes(_tar())
     if not measured:
         with tarfile.open(target, "r:gz") as tar:
-            return {"refusal": "", "loaded": sum(member.size for member in tar) == INFLATED}
+            # Every byte of a member is unpacked to find the one behind it.
+            return {"refusal": "", "loaded": sum(member.size for member in tar) > LARGEST_BYTES}
     try:
         load_bundle(target)
     except PolicyUnavailableError as error:

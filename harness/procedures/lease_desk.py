@@ -6,7 +6,11 @@ question is whether the verifier takes it.
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -33,6 +37,26 @@ class Presented:
     facts: Facts
 
 
+@cache
+def _keys() -> Mapping[str, tuple[int, bytes | None]]:
+    """What a store of keys leaves in its folder, path -> mode and content (None: a folder), parents first.
+
+    Made once for all desks of a process, each of which has a copy of its own: a desk stands for a call or two, and
+    nothing that is handed in at one comes from another.
+    """
+    with tempfile.TemporaryDirectory(prefix="cordon-desk-") as folder:
+        root = Path(folder)
+        store = KeyStore(root, ManualClock())
+        store.init()
+        for agent in ("cp14", "cp15", "cp18"):
+            store.create("agent", agent)
+        store.register("human", "ada", HUMAN.public.hex())
+        return {
+            str(place.relative_to(root)): (place.stat().st_mode & 0o777, None if place.is_dir() else place.read_bytes())
+            for place in sorted(root.rglob("*"))
+        }
+
+
 @dataclass
 class Desk:
     """The issuer's side and the verifier's; agents cp14, cp15 and cp18 and the person ada have registered keys."""
@@ -43,11 +67,15 @@ class Desk:
     authority: LeaseAuthority = field(init=False)
 
     def __post_init__(self) -> None:
+        for name, (mode, content) in _keys().items():
+            place = self.folder / name
+            if content is None:
+                place.mkdir(mode=mode)
+                continue
+            handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            with os.fdopen(handle, "wb") as out:
+                out.write(content)
         self.store = KeyStore(self.folder, self.clock)
-        self.store.init()
-        for agent in ("cp14", "cp15", "cp18"):
-            self.store.create("agent", agent)
-        self.store.register("human", "ada", HUMAN.public.hex())
         self.authority = LeaseAuthority(self.folder, self.clock, self.store.issuer(), self.store.ring)
 
     def intent(self, **changes: Any) -> Intent:
