@@ -135,6 +135,11 @@ class LocalExecutor:
         return tuple(name for one in reaped for name in one.machines)
 
     @property
+    def policy(self) -> PolicyEngine:
+        """What decides, for an executor beside this one that needs no OPA of its own."""
+        return self._policy
+
+    @property
     def audit(self) -> SvfLog:
         """The audit trail, for whoever has to record something outside a run."""
         return self._log
@@ -195,6 +200,7 @@ def open_executor(  # noqa: PLR0913 - what an executor is made of, all by name
     network: NetworkConfig | None = None,
     pool: PoolPlan = PoolPlan(),  # noqa: B008 - frozen
     beyond: Beyond | None = None,
+    policy: PolicyEngine | None = None,
 ) -> LocalExecutor:
     """An executor that decides by `policies` and keeps its state in `state`.
 
@@ -202,7 +208,8 @@ def open_executor(  # noqa: PLR0913 - what an executor is made of, all by name
 
     `drill` makes the keys a drill signs with, where there are none. Building the image and probing KVM happen here,
     with `progress` told. `network` says where machines with net:egress may get out: by default nowhere. `beyond` is
-    the same for the simulator: who answers there.
+    the same for the simulator: who answers there. `policy` is asked in place of an engine of this executor's own, and
+    stays open: it has these `policies` loaded.
     Raises `OutsideError` naming what is missing, `MisuseError` when `state` has no keys.
     """
     if engine not in {"auto", "kvm", "tcg", "sim"}:
@@ -214,8 +221,11 @@ def open_executor(  # noqa: PLR0913 - what an executor is made of, all by name
         keys = _keys(state, clock, drill=drill)
         log = SvfLog.open(state / "logs" / "svf_audit", clock, signer=keys.issuer())
         resources.callback(log.close)
-        policy = PolicyEngine(policies, clock=SystemClock() if virtual else clock, on_event=_loaded(log))
-        resources.callback(policy.close)
+        if policy is None:
+            policy = PolicyEngine(policies, clock=SystemClock() if virtual else clock, on_event=_loaded(log))
+            resources.callback(policy.close)
+        else:
+            _loaded(log)("policy_event.LOADED", {"policy_digest": policy.digest, "cause": "start"})
         sentinel = Sentinel(patterns=patterns.load(policies))
         resources.callback(sentinel.close)
         sentinel.start()

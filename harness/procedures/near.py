@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from executor.api import Request
 from executor.outcome import Outcome
+
+if TYPE_CHECKING:
+    from executor.policy import PolicyEngine
 
 
 class Own(Protocol):
@@ -24,14 +27,17 @@ class Own(Protocol):
 
 
 class NearExecutor:
-    """A simulated executor with its own state, clock and policy engine. It shares this process, so nobody kills it."""
+    """A simulated executor with its own state and clock. It shares this process, so nobody kills it."""
 
-    def __init__(self, state: Path, policies: Path) -> None:
-        """Open it; raises `OutsideError`."""
+    def __init__(self, state: Path, policies: Path, policy: PolicyEngine) -> None:
+        """Open it; raises `OutsideError`. It asks `policy`, which has `policies` loaded and remembers nothing of a run.
+
+        An OPA takes longer to start than all that is asked of it here.
+        """
         from executor.service import open_executor  # noqa: PLC0415 - libvirt, not needed to collect procedures
 
         self.state: Final = state
-        self._executor: Final = open_executor("sim", state=state, policies=policies, drill=True)
+        self._executor: Final = open_executor("sim", state=state, policies=policies, drill=True, policy=policy)
 
     def run(self, request: Request) -> Outcome:
         """Take `request` through it."""
