@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from executor import violations
 from executor.api import Engine, Request
@@ -58,6 +58,16 @@ DRILLS: Final = "drill-"
 """How the ids of drills' intents begin: breaking rules is what they are for, so in a drill nobody is blamed for it."""
 
 
+class Judges(NamedTuple):
+    """Who judges requests and remembers nothing of them: executors side by side with the same policies may share them.
+
+    Starting OPA and loading the rules for secrets take longer than a hundred requests.
+    """
+
+    policy: PolicyEngine
+    sentinel: Sentinel
+
+
 class LocalExecutor:
     """An executor in this process. Thread-safe; `close` releases everything."""
 
@@ -65,7 +75,7 @@ class LocalExecutor:
         self,
         pipeline: Pipeline,
         provider: WarmProvider | SimProvider,
-        policy: PolicyEngine,
+        judges: Judges,
         log: SvfLog,
         host: VmHost | SimProvider,
         keys: KeyStore,
@@ -76,7 +86,8 @@ class LocalExecutor:
         self._around = around
         self._pipeline = pipeline
         self._provider = provider
-        self._policy = policy
+        self.judges: Final = judges
+        """For an executor beside this one that needs none of its own; closed with this one."""
         self._log = log
         self._resources = resources
         self._host = host
@@ -133,11 +144,6 @@ class LocalExecutor:
         """VMs that killed executors had left and that were destroyed when this one opened."""
         reaped = () if isinstance(self._host, SimProvider) else self._host.reaped
         return tuple(name for one in reaped for name in one.machines)
-
-    @property
-    def policy(self) -> PolicyEngine:
-        """What decides, for an executor beside this one that needs no OPA of its own."""
-        return self._policy
 
     @property
     def audit(self) -> SvfLog:
@@ -200,7 +206,7 @@ def open_executor(  # noqa: PLR0913 - what an executor is made of, all by name
     network: NetworkConfig | None = None,
     pool: PoolPlan = PoolPlan(),  # noqa: B008 - frozen
     beyond: Beyond | None = None,
-    policy: PolicyEngine | None = None,
+    judges: Judges | None = None,
 ) -> LocalExecutor:
     """An executor that decides by `policies` and keeps its state in `state`.
 
@@ -208,8 +214,8 @@ def open_executor(  # noqa: PLR0913 - what an executor is made of, all by name
 
     `drill` makes the keys a drill signs with, where there are none. Building the image and probing KVM happen here,
     with `progress` told. `network` says where machines with net:egress may get out: by default nowhere. `beyond` is
-    the same for the simulator: who answers there. `policy` is asked in place of an engine of this executor's own, and
-    stays open: it has these `policies` loaded.
+    the same for the simulator: who answers there. `judges` are asked in place of some of this executor's own, and stay
+    open: they judge by these `policies`.
     Raises `OutsideError` naming what is missing, `MisuseError` when `state` has no keys.
     """
     if engine not in {"auto", "kvm", "tcg", "sim"}:
@@ -221,14 +227,15 @@ def open_executor(  # noqa: PLR0913 - what an executor is made of, all by name
         keys = _keys(state, clock, drill=drill)
         log = SvfLog.open(state / "logs" / "svf_audit", clock, signer=keys.issuer())
         resources.callback(log.close)
-        if policy is None:
+        if judges is None:
             policy = PolicyEngine(policies, clock=SystemClock() if virtual else clock, on_event=_loaded(log))
             resources.callback(policy.close)
+            sentinel = Sentinel(patterns=patterns.load(policies))
+            resources.callback(sentinel.close)
+            sentinel.start()
+            judges = Judges(policy, sentinel)
         else:
-            _loaded(log)("policy_event.LOADED", {"policy_digest": policy.digest, "cause": "start"})
-        sentinel = Sentinel(patterns=patterns.load(policies))
-        resources.callback(sentinel.close)
-        sentinel.start()
+            _loaded(log)("policy_event.LOADED", {"policy_digest": judges.policy.digest, "cause": "start"})
         host: VmHost | SimProvider
         provider: WarmProvider | SimProvider
         if virtual:
@@ -250,7 +257,7 @@ def open_executor(  # noqa: PLR0913 - what an executor is made of, all by name
         )
         past = violations.Past(load(state / "outgoing" / "staging_runs"), broken)
         builds = Builds(state, keys, clock)
-        governance = Governance(policy, authority, keys, sentinel, budget, clock, measured, past, builds)
+        governance = Governance(judges.policy, authority, keys, judges.sentinel, budget, clock, measured, past, builds)
         announcer = Announcer(lambda: governance.announce_ends(log))
         resources.callback(announcer.close)
         dead_man = DeadMan(clock)
@@ -260,8 +267,8 @@ def open_executor(  # noqa: PLR0913 - what an executor is made of, all by name
         if virtual:
             virtual.watched_by(dead_man.next_ns)
             around = virtual.actor
-        executor = LocalExecutor(pipeline, provider, policy, log, host, keys, resources.pop_all(), around)
-    executor.facts = {**facts, "digests": {**facts["digests"], "policy": policy.digest}}
+        executor = LocalExecutor(pipeline, provider, judges, log, host, keys, resources.pop_all(), around)
+    executor.facts = {**facts, "digests": {**facts["digests"], "policy": judges.policy.digest}}
     return executor
 
 

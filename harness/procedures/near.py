@@ -9,7 +9,7 @@ from executor.api import Request
 from executor.outcome import Outcome
 
 if TYPE_CHECKING:
-    from executor.policy import PolicyEngine
+    from executor.service import Judges
 
 
 class Own(Protocol):
@@ -29,15 +29,12 @@ class Own(Protocol):
 class NearExecutor:
     """A simulated executor with its own state and clock. It shares this process, so nobody kills it."""
 
-    def __init__(self, state: Path, policies: Path, policy: PolicyEngine) -> None:
-        """Open it; raises `OutsideError`. It asks `policy`, which has `policies` loaded and remembers nothing of a run.
-
-        An OPA takes longer to start than all that is asked of it here.
-        """
+    def __init__(self, state: Path, policies: Path, judges: Judges) -> None:
+        """Open it; raises `OutsideError`. It asks `judges`, who judge by `policies` and remember nothing of a run."""
         from executor.service import open_executor  # noqa: PLC0415 - libvirt, not needed to collect procedures
 
         self.state: Final = state
-        self._executor: Final = open_executor("sim", state=state, policies=policies, drill=True, policy=policy)
+        self._executor: Final = open_executor("sim", state=state, policies=policies, drill=True, judges=judges)
 
     def run(self, request: Request) -> Outcome:
         """Take `request` through it."""

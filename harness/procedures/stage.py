@@ -125,14 +125,14 @@ class Stage:
     def fresh_executor(self, *, state: Path | None = None) -> Own:
         """An executor with its own state; in a process of its own only where libvirt has to be, for nobody kills it.
 
-        A simulated one shares the policy engine. `state` continues where another left off.
+        A simulated one shares the policy engine and the sentinel. `state` continues where another left off.
         """
         if self.engine != "sim":
             return self.own_executor(state=state)
         from harness.procedures.near import NearExecutor  # noqa: PLC0415 - only where guests are simulated
 
         folder = state or self.folder() / "state"
-        near = NearExecutor(folder, self.kept.policies, cast("LocalExecutor", self.executor).policy)
+        near = NearExecutor(folder, self.kept.policies, cast("LocalExecutor", self.executor).judges)
         self._closing.callback(self._cover, folder)
         self._closing.callback(near.close)
         return near
