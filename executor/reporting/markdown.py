@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from executor.reporting.document import MAX_OUTPUT
-from executor.reporting.text import block, code
+from executor.reporting.document import MAX_OUTPUT, Said, in_words
+from executor.reporting.text import block, code, code_all
 
 MAX_DATA: Final = 300
 """Characters of an event's data in the trail; the JSON form has all of it."""
 
 
-def run_markdown(report: Mapping[str, Any]) -> str:
-    """The Markdown form of `document.build`'s values."""
+def run_markdown(report: Mapping[str, Any], said: Said | None = None) -> str:
+    """The Markdown form of `document.build`'s values; `said`: its JSON in words, where that is at hand."""
+    said = said or in_words(report)
     reasons = report["decision"].get("reasons") or []
     parts = [
         f"# Run {code(report['intent_id'])}",
@@ -27,7 +27,7 @@ def run_markdown(report: Mapping[str, Any]) -> str:
         else "Allowed by: " + (", ".join(code(_grant(one)) for one in report["decision"].get("grants") or []) or "-"),
         *_risk(report["decision"].get("risk") or {}),
         "## Lease",
-        block(dumped(report["lease"])) if report["lease"] else "No lease was issued.",
+        block(said.lease) if report["lease"] else "No lease was issued.",
         "## Commands",
         *_commands(report["results"]),
         "## Resources",
@@ -36,9 +36,9 @@ def run_markdown(report: Mapping[str, Any]) -> str:
         table(("path", "change", "expected"), [_change(one) for one in report["changes"]]) or "None recorded.",
         table(("collected file", "bytes", "refused"), [_file(one) for one in report["files"]]),
         "## Trail",
-        table(("seq", "time", "event", "actor", "data"), [_event(one) for one in report["trail"]]),
+        table(("seq", "time", "event", "actor", "data"), _trail(report["trail"], said.data)),
         "## Time",
-        table(("stage", "where", "ms"), [_stage(one) for one in report["stages"]]),
+        table(("stage", "where", "ms"), _stages(report["stages"])),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -60,11 +60,6 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         return ""
     rule = " | ".join("---" for _ in heading)
     return "\n".join(f"| {row} |" for row in (" | ".join(heading), rule, *body))
-
-
-def dumped(value: Any) -> str:
-    """JSON for people."""
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
 
 
 def milliseconds(nanoseconds: int) -> str:
@@ -110,10 +105,11 @@ def _file(file: Mapping[str, Any]) -> tuple[str, str, str]:
     return code(file["path"]), str(file["bytes"]), code(file["refused"])
 
 
-def _event(event: Mapping[str, Any]) -> tuple[str, ...]:
-    data = json.dumps(event["data"], sort_keys=True, ensure_ascii=False) if event["data"] else ""
-    return str(event["seq"]), code(event["ts"]), code(event["type"]), code(event["actor"]), code(data, MAX_DATA)
+def _trail(events: Sequence[Mapping[str, Any]], data: Sequence[str]) -> Iterable[tuple[object, ...]]:
+    said = (code_all(one[name] for one in events) for name in ("ts", "type", "actor"))
+    return zip((one["seq"] for one in events), *said, code_all(data, MAX_DATA), strict=True)
 
 
-def _stage(stage: Mapping[str, Any]) -> tuple[str, str, str]:
-    return code(stage["name"]), stage["side"], milliseconds(stage["duration_ns"])
+def _stages(stages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    names = code_all(one["name"] for one in stages)
+    return [(name, one["side"], milliseconds(one["duration_ns"])) for name, one in zip(names, stages, strict=True)]

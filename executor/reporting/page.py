@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from executor.reporting.document import MAX_OUTPUT
-from executor.reporting.markdown import HEADLINE, MAX_DATA, dumped, milliseconds
+from executor.reporting.document import MAX_OUTPUT, Said, in_words
+from executor.reporting.markdown import HEADLINE, MAX_DATA, milliseconds
 from executor.reporting.plot import Point, plot
-from executor.reporting.text import html
+from executor.reporting.text import html, html_all
 
 STYLE: Final = """
 :root{color-scheme:light dark}
@@ -46,14 +45,18 @@ def page(title: str, body: Iterable[str]) -> str:
 
 def html_table(heading: Sequence[str], rows: Iterable[Sequence[object]], empty: str = "None recorded.") -> str:
     """A table of escaped cells."""
-    body = "".join(f"<tr>{''.join(f'<td>{html(cell, MAX_OUTPUT)}</td>' for cell in row)}</tr>\n" for row in rows)
-    if not body:
+    cells = [*heading, *(cell for row in rows for cell in row)]
+    if len(cells) == len(heading):
         return f"<p>{html(empty)}</p>"
-    return f"<table><tr>{''.join(f'<th>{html(name)}</th>' for name in heading)}</tr>\n{body}</table>"
+    lines = zip(*[iter(html_all(cells, MAX_OUTPUT))] * len(heading), strict=True)
+    head = "</th><th>".join(next(lines))
+    body = "".join(f"<tr><td>{'</td><td>'.join(line)}</td></tr>\n" for line in lines)
+    return f"<table><tr><th>{head}</th></tr>\n{body}</table>"
 
 
-def run_page(report: Mapping[str, Any]) -> str:
-    """The HTML form of `document.build`'s values."""
+def run_page(report: Mapping[str, Any], said: Said | None = None) -> str:
+    """The HTML form of `document.build`'s values; `said`: its JSON in words, where that is at hand."""
+    said = said or in_words(report)
     good = report["verdict"] == "allow" and report["effect"] == "completed"
     headline = ": ".join([f"{report['verdict']}, {report['effect']}", *report["reasons"]])
     body = [
@@ -63,7 +66,7 @@ def run_page(report: Mapping[str, Any]) -> str:
         html_table(("", ""), [(name, report[key]) for name, key in HEADLINE]),
         *_decision(report["decision"]),
         "<h2>Lease</h2>",
-        f"<pre>{html(dumped(report['lease']))}</pre>" if report["lease"] else "<p>No lease was issued.</p>",
+        f"<pre>{html(said.lease)}</pre>" if report["lease"] else "<p>No lease was issued.</p>",
         "<h2>Commands</h2>",
         *_commands(report["results"]),
         "<h2>Resources</h2>",
@@ -72,7 +75,7 @@ def run_page(report: Mapping[str, Any]) -> str:
         html_table(("path", "change", "expected"), map(_change, report["changes"])),
         html_table(("collected file", "bytes", "refused"), map(_file, report["files"]), "No file was collected."),
         "<h2>Trail</h2>",
-        html_table(("seq", "time", "event", "actor", "data"), map(_event, report["trail"])),
+        html_table(("seq", "time", "event", "actor", "data"), map(_event, report["trail"], said.data)),
         "<h2>Time</h2>",
         html_table(("stage", "where", "ms"), map(_stage, report["stages"])),
     ]
@@ -144,6 +147,5 @@ def cpu_percent(samples: Sequence[Mapping[str, int]]) -> list[Point]:
     return points
 
 
-def _event(event: Mapping[str, Any]) -> tuple[object, ...]:
-    data = json.dumps(event["data"], sort_keys=True, ensure_ascii=False)[:MAX_DATA] if event["data"] else ""
-    return event["seq"], event["ts"], event["type"], event["actor"], data
+def _event(event: Mapping[str, Any], data: str) -> tuple[object, ...]:
+    return event["seq"], event["ts"], event["type"], event["actor"], data[:MAX_DATA]

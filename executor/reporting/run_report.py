@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ from typing import Any, Final
 from executor.errors import outside
 from executor.outcome import Outcome
 from executor.paths import private_dir
-from executor.reporting.document import build
+from executor.reporting.document import build, in_words
 from executor.reporting.markdown import run_markdown
 from executor.reporting.page import run_page
 from executor.rollback.pack import Pack
@@ -27,6 +28,7 @@ from executor.rollback.pack import Pack
 FILE_MODE: Final = 0o600
 _HALF: Final = re.compile(r"\..+\.([0-9]+)\.[0-9a-f]{8}")
 """A file that is being written, and by which process; see `replace_file`."""
+_encode: Final = json.JSONEncoder(sort_keys=True).encode
 META: Final = ("intent_id", "lease_id", "engine", "vm_id", "verdict", "effect", "reasons", "stages", "samples")
 """What meta.json has of the report."""
 
@@ -62,15 +64,15 @@ def publish(
         pack,
     )
     last = outcome.results[-1] if outcome.results else None
-    text = dumps(report)
+    text, said = dumps(report), in_words(report)
     files = {
         "stdout.log": b"".join(result.stdout for result in outcome.results),
         "stderr.log": b"".join(result.stderr for result in outcome.results),
         "exit_code.txt": f"{last.exit_code if last else ''}\n".encode(),
         "meta.json": dumps({name: report[name] for name in META}),
         "report.json": text,
-        "report.md": run_markdown(report).encode(),
-        "report.html": run_page(report).encode(),
+        "report.md": run_markdown(report, said).encode(),
+        "report.html": run_page(report, said).encode(),
     }
     folder = private_dir(run_dir)
     sweep(folder)
@@ -83,22 +85,28 @@ def dumps(value: Mapping[str, Any]) -> bytes:
 
     Not indented deeper: the library's indenting encoder is Python and took two thirds of a report's time.
     """
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(value[name], sort_keys=True)}" for name in sorted(value))
+    lines = ",\n".join(f"{_encode(name)}: {_encode(value[name])}" for name in sorted(value))
     return f"{{\n{lines}\n}}\n".encode("ascii")
 
 
 def replace_file(folder: Path, name: str, content: bytes) -> Path:
     """Replace a file in one step, never through a link; raises `OutsideError`."""
-    path, temporary = folder / name, folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
+    path = folder / name
+    # No `Path` for it: each run writes seven files, and the paths took longer than the writing.
+    temporary = f"{folder}/.{name}.{os.getpid()}.{secrets.token_hex(4)}"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
-        with open(descriptor, "wb") as stream:  # noqa: PTH123 - the descriptor carries flags that Path.open cannot
-            stream.write(content)
-        temporary.replace(path)
-    except OSError as error:
-        raise outside(f"cannot write {path}", error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        with open(descriptor, "wb", buffering=0) as stream:  # noqa: PTH123 - its flags are what Path.open cannot carry
+            left = memoryview(content)
+            while left:
+                left = left[stream.write(left) :]
+        os.replace(temporary, path)  # noqa: PTH105 - see above
+    except BaseException as error:
+        with suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108 - see above
+        if isinstance(error, OSError):
+            raise outside(f"cannot write {path}", error) from None
+        raise
     return path
 
 

@@ -21,11 +21,11 @@ from markdown_it.token import Token
 from executor.errors import OutsideError
 from executor.outcome import CollectedFile, CommandResult, Outcome, Stage
 from executor.reporting import publish
-from executor.reporting.document import MAX_OUTPUT, build, timeline
+from executor.reporting.document import MAX_OUTPUT, build, dumped, timeline
 from executor.reporting.markdown import run_markdown
 from executor.reporting.page import POLICY, cpu_percent, run_page
 from executor.reporting.plot import MAX_POINTS, bars, plot, thinned
-from executor.reporting.text import block, code, html, line, visible
+from executor.reporting.text import block, code, code_all, html, html_all, line, visible
 from executor.rollback import pack
 from tests.reporting.page_reader import HOSTILE, TAGS, check_page, read
 
@@ -99,6 +99,22 @@ def check_markdown(text: str) -> None:
     assert headings[1:] == ["Decision", "Lease", "Commands", "Resources", "Changes", "Trail", "Time"]
 
 
+@given(
+    st.lists(st.text(st.characters(codec=None) | st.sampled_from("<&`|\n\t \ue000\x1b")) | st.integers(), max_size=6),
+    st.sampled_from((0, 3)),
+)
+def test_cells_escaped_together_are_what_each_is_alone(cells: list[object], limit: int) -> None:
+    """Also where a cell holds the mark that stands between them: none of it lands in another cell."""
+    assert html_all(cells, limit) == [html(cell, limit) for cell in cells]
+    assert code_all(cells, limit) == [code(cell, limit) for cell in cells]
+
+
+@given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_json_in_words_is_json(value: object) -> None:
+    """However it is laid out: the same value is read from it."""
+    assert json.loads(dumped(value)) == value
+
+
 def test_hostile_text_is_only_text_in_markdown() -> None:
     """A renderer that allows HTML finds code spans and code blocks, and the report's own headings only."""
     check_markdown(run_markdown(report(HOSTILE)))
@@ -168,14 +184,14 @@ import os, signal, sys
 from pathlib import Path
 from executor.reporting import publish
 from tests.reporting.test_run_report import outcome
-left, replace = int(sys.argv[2]), Path.replace
+left, replace = int(sys.argv[2]), os.replace
 def dying(path, target):
     global left
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     left -= 1
     return replace(path, target)
-Path.replace = dying
+os.replace = dying
 publish(Path(sys.argv[1]), outcome("new" * 1000))
 """
 
