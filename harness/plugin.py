@@ -6,7 +6,6 @@ every worker has its own executor; records travel on the test reports to the con
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import sys
@@ -23,6 +22,7 @@ from harness import schema
 from harness.collection.drill_session import ENGINES, DrillSession, own_state
 from harness.collection.items import IDS, RECORD, SESSION, DrillItem, ScenarioFile, ScenarioItem
 from harness.collection.order import Order
+from harness.collection.own_cpu import keep_to_one
 from harness.collection.shard import Shard
 from harness.judgement import coverage
 from harness.judgement.coverage import Covered
@@ -64,6 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
     except InvalidInputError as error:
         raise pytest.UsageError(str(error)) from None
     worker = _worker(config)
+    if _is_worker(config) and config.getoption("--engine") == "sim":
+        keep_to_one(int(worker.removeprefix("gw")), config.workerinput["workercount"])  # type: ignore[attr-defined] # xdist's
     state = config.getoption("--state")
     fresh = simulated_root() if config.getoption("--engine") == "sim" else None
     config.stash[IDS] = {}
@@ -100,20 +102,6 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFi
     if FOLDER not in below[:-1] and not parent.session.isinitpath(file_path):
         return None
     return ScenarioFile.from_parent(parent, path=file_path)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """Keep the collector of garbage away from what collection makes: modules and drills stay to the end.
-
-    Walking through them again and again took a twentieth of a simulated run.
-    """
-    gc.disable()
-    try:
-        return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

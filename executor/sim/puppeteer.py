@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,15 +54,18 @@ class PuppetGoneError(Exception):
 class Puppet:
     """One puppet's end on this side."""
 
-    def __init__(self, channel: socket.socket, pid: int) -> None:
-        """`pid` is its real process."""
+    def __init__(self, channel: socket.socket, pid: int, resumed_s: float) -> None:
+        """`pid` is its real process, `resumed_s` when it began to run, as `time.perf_counter` tells it."""
         channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _GRACE)
         self._channel = channel
         self.pid = pid
+        self.resumed_s = resumed_s
+        """Since when it may be computing. Taken before it is told: it may be through before its teller runs again."""
         self._handle = os.pidfd_open(pid)
 
     def send(self, message: Any) -> None:
         """Let it go on with an answer; one that is gone hears nothing."""
+        self.resumed_s = time.perf_counter()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._channel.sendall(answered(message))
 
@@ -101,7 +105,7 @@ class Puppet:
         if len(data) != 8 or len(ancillary) != 1:
             raise PuppetGoneError
         handles = array.array("i", ancillary[0][2][:size])
-        return Puppet(socket.socket(fileno=handles[0]), struct.unpack("<q", data)[0])
+        return Puppet(socket.socket(fileno=handles[0]), struct.unpack("<q", data)[0], self.resumed_s)
 
     def _more(self, most: int, patience_s: float = PATIENCE_S) -> bytes:
         """What has come. The kernel waits for `GRACE_S`, and that again until patience ends."""
@@ -188,6 +192,7 @@ class Zygote:
 
     def spawn(self, order: dict[str, Any]) -> Puppet:
         """A puppet that runs a program as `order` says."""
+        begun = time.perf_counter()
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
             try:
@@ -197,7 +202,7 @@ class Zygote:
                 pid = struct.unpack("<q", self._socket.recv(8))[0]
             except (OSError, struct.error) as failure:
                 raise PuppetError("the simulator's helper is gone") from failure
-        return Puppet(ours, pid)
+        return Puppet(ours, pid, begun)
 
     def close(self) -> None:
         """End it; a second call is silent."""

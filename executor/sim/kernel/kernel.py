@@ -143,13 +143,12 @@ class Kernel:
         puppet = process.puppet
         if puppet is None:
             return None
-        begun = time.perf_counter()
         try:
             message = self._said(process, puppet)
             if message is None:
                 return None
             process.computing_ns = None
-            if time.perf_counter() - begun > LOOK_S:
+            if time.perf_counter() - puppet.resumed_s > LOOK_S:
                 self._measure(process)
         except (PuppetGoneError, TimeoutError):
             self.end(process, int(signal.SIGSEGV))
