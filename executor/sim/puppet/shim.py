@@ -200,30 +200,18 @@ def load(raw_socket):
     global _raw
     _raw = raw_socket
     import model_ctypes
-    import model_modules
     import model_posix
+    import models
 
     before = dict(sys.modules)
-    models = {
-        "posix": model_posix.module(),
-        "select": model_modules.select_module(),
-        "_socket": model_modules.socket_module(),
-        "fcntl": model_modules.fcntl_module(),
-        "resource": model_modules.resource_module(),
-        "mmap": model_modules.mmap_module(),
-        "time": model_modules.time_module(),
-        "_signal": model_modules.signal_module(),
-        "_posixsubprocess": model_modules.subprocess_module(),
-        "pwd": model_modules.pwd_module(),
-        "grp": model_modules.grp_module(),
-    }
-    own = {"shim", "wire", "model_posix", "model_modules", "model_ctypes", "zygote", "__main__"}
+    made = {"posix": model_posix.module()} | {name: make() for name, make in models.MADE.items()}
+    own = {"shim", "wire", "model_posix", "models", "model_ctypes", "zygote", "__main__"}
     for name in list(sys.modules):
-        if name not in KEPT and name not in own and not name.startswith(("_frozen", "encodings")):
+        if name not in KEPT and name.partition(".")[0] not in own and not name.startswith(("_frozen", "encodings")):
             del sys.modules[name]
     for name in ("io", "_io", "time"):
         sys.modules.pop(name, None)
-    sys.modules.update(models)
+    sys.modules.update(made)
     sys.modules["_io"] = before["_io"]
     import _pyio
 
@@ -240,7 +228,7 @@ def load(raw_socket):
             importlib.import_module(name)
         except (Exception, Unmodelled) as error:
             failed[name] = error
-    stdlib = {name: module for name, module in sys.modules.items() if name not in own}
+    stdlib = {name: module for name, module in sys.modules.items() if name.partition(".")[0] not in own}
     model_ctypes.patch(stdlib["ctypes"])
     stash.update(stdlib)
     import applets
@@ -263,7 +251,7 @@ def load(raw_socket):
     builtins.open = _pyio.open
     sys.path_importer_cache.clear()
     external = importlib.machinery.SourceFileLoader.__init__.__globals__
-    external["_os"], external["_io"] = models["posix"], pyio
+    external["_os"], external["_io"] = made["posix"], pyio
     sys.dont_write_bytecode = False
 
 
