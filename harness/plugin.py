@@ -6,6 +6,7 @@ every worker has its own executor; records travel on the test reports to the con
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -102,6 +103,20 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFi
     if FOLDER not in below[:-1] and not parent.session.isinitpath(file_path):
         return None
     return ScenarioFile.from_parent(parent, path=file_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the collector of garbage away from what collection makes: modules and drills stay to the end.
+
+    Walking through them again and again took a twentieth of a simulated run.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -16,6 +16,7 @@ from applets import (
     text,
     wrappers,
 )
+from applets.conditions import Wrong, truth
 from applets.registry import PROGRAMS, content, find_program, put
 
 FAMILIES = (

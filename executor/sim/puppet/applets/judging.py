@@ -1,64 +1,24 @@
 """Programs whose answer is an exit code: test, cmp, expr, and small others."""
 
 import os
-import stat
 
+from applets.conditions import Wrong, truth
 from applets.registry import complain, content, find_program, options, program, put
 from shim import Unmodelled
 
 
 @program("test", "[")
 def test(argv):
-    words = argv[1:-1] if argv[0].endswith("[") else argv[1:]
-    return 0 if truth(list(words)) else 1
-
-
-def truth(words):
-    if "-o" in words:
-        at = words.index("-o")
-        return truth(words[:at]) or truth(words[at + 1 :])
-    if "-a" in words[1:]:
-        at = words.index("-a", 1)
-        return truth(words[:at]) and truth(words[at + 1 :])
-    if words[:1] == ["!"]:
-        return not truth(words[1:])
-    if len(words) < 2:
-        return bool(words and words[0])
-    if len(words) == 2:
-        kind, value = words
-        if kind in {"-n", "-z"}:
-            return bool(value) == (kind == "-n")
-        if kind in {"-r", "-w", "-x"}:
-            return os.access(value, {"-r": 4, "-w": 2, "-x": 1}[kind])
-        if kind == "-t":
-            return False
-        try:
-            facts = os.lstat(value) if kind in {"-L", "-h"} else os.stat(value)
-        except OSError:
-            return False
-        kinds = {"-f": stat.S_ISREG, "-d": stat.S_ISDIR, "-L": stat.S_ISLNK, "-h": stat.S_ISLNK, "-p": stat.S_ISFIFO,
-                 "-c": stat.S_ISCHR, "-b": stat.S_ISBLK, "-S": stat.S_ISSOCK}  # fmt: skip
-        if kind in kinds:
-            return kinds[kind](facts.st_mode)
-        if kind == "-s":
-            return facts.st_size > 0
-        if kind == "-e":
-            return True
-        if kind == "-u":
-            return bool(facts.st_mode & stat.S_ISUID)
-        raise Unmodelled(f"test {kind}")
-    left, operator, right = words
-    if operator in {"=", "=="}:
-        return left == right
-    if operator == "!=":
-        return left != right
-    numbers = {"-eq": "==", "-ne": "!=", "-lt": "<", "-le": "<=", "-gt": ">", "-ge": ">="}
-    if operator not in numbers:
-        raise Unmodelled(f"test {operator}")
-    one, two = int(left), int(right)
-    return {"==": one == two, "!=": one != two, "<": one < two, "<=": one <= two, ">": one > two, ">=": one >= two}[
-        numbers[operator]
-    ]
+    words = argv[1:]
+    try:
+        if argv[0].endswith("["):
+            if words[-1:] != ["]"]:
+                return complain("[", "missing ']'") + 1
+            words = words[:-1]
+        return int(not truth(words))
+    except Wrong as wrong:
+        said = {"number": f"invalid integer '{wrong.word}'", "argument expected": f"missing argument after '{wrong.word}'"}
+        return complain(argv[0], said.get(wrong.what, f"extra argument '{wrong.word}'")) + 1
 
 
 @program("du", "df", "sync", "stty", "getconf", "factor", "expr", "cmp", "comm", "diff", "which.debianutils", "shuf")

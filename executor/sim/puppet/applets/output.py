@@ -32,7 +32,27 @@ def echo(argv):
 def printf(argv):
     if len(argv) < 2:
         return complain("printf", "missing operand")
-    form, words = escaped(argv[1]), list(argv[2:])
+    return formatted(argv, lambda word: complain("printf", f"'{word}': expected a numeric value"))
+
+
+def formatted(argv, wrong):
+    """printf: the exit code, with `wrong` called for words that are no numbers."""
+    form, words, code = escaped(argv[1]), list(argv[2:]), 0
+
+    def numeric(word, kind):
+        nonlocal code
+        try:
+            if word[:1] in {"'", '"'}:
+                return ord(word[1:2] or "\0")
+            if kind not in "diouxX":
+                return float(word or 0)
+            octal = re.fullmatch("([-+]?)0([0-7]+)", word)
+            return int(octal[1] + octal[2], 8) if octal else int(word or "0", 0)
+        except ValueError:
+            wrong(word)
+            code = 1
+            return 0
+
     while True:
         before = len(words)
 
@@ -44,11 +64,11 @@ def printf(argv):
             if kind == "b":
                 return escaped(word)
             spec = found[0]
-            return spec % (word if kind in "s" else word[:1] if kind == "c" else int(word, 0))
+            return spec % (word if kind == "s" else word[:1] if kind == "c" else numeric(word, kind))
 
-        put(re.sub(r"%[-+ 0#]*\d*(?:\.\d+)?([sdiouxXcb%])", one, form))
+        put(re.sub(r"%[-+ 0#]*\d*(?:\.\d+)?([sdiouxXcbeEfFgG%])", one, form))
         if not words or len(words) == before:
-            return 0
+            return code
 
 
 @program("seq")

@@ -1,42 +1,36 @@
-"""A shell as far as scenarios use one: words, quotes, variables, redirections, pipes, lists, if, for, while, subshells.
-
-What it does not know (functions, here-documents, case, arithmetic beyond integers) is Unmodelled.
-"""
+"""A POSIX shell as dash is one; what it does not know (jobs, aliases, getopts) is Unmodelled."""
 
 from applets import content
+from shell import builtins, names, output, surroundings
+from shell.names import set_
 from shell.runner import Shell
 from shim import Unmodelled
 
+FAMILIES = (builtins, names, output, surroundings)
+"""Imported for what they register."""
 PROGRAMS = {}
 
 
 def main(argv):
-    words = list(argv[1:])
-    stop = trace = False
-    script = None
+    words, given, script, stream = list(argv[1:]), ["set"], False, False
     while words and words[0].startswith("-") and words[0] != "-":
         flag = words.pop(0)
         if flag == "--":
             break
-        for letter in flag[1:]:
-            if letter == "c":
-                script = True
-            elif letter in "eux":
-                stop |= letter == "e"
-                trace |= letter == "x"
-            else:
-                raise Unmodelled(f"sh {flag}")
+        if set(flag) & set("ilv") or flag.startswith("--"):
+            raise Unmodelled(f"sh {flag}")
+        script |= "c" in flag
+        stream |= "s" in flag
+        if letters := flag[1:].replace("c", "").replace("s", ""):
+            given += [f"-{letters}", *([words.pop(0)] if "o" in letters else [])]
+    text = words.pop(0) if script else None
+    shell = Shell(argv[0], words) if stream else Shell(words[0] if words else argv[0], words[1:])
+    shell.kind = argv[0].rpartition("/")[2]
+    if len(given) > 1:
+        set_(shell, given)
     if script:
-        text = words.pop(0)
-        shell = Shell(words[0] if words else argv[0], words[1:])
-    elif words:
-        shell = Shell(words[0], words[1:])
-        shell.stop, shell.trace = stop, trace
-        return shell.run_file(words[0])
-    else:
-        text, shell = content("-").decode(), Shell(argv[0], [])
-    shell.stop, shell.trace = stop, trace
-    return shell.run_text(text)
+        return shell.main(text)
+    return shell.run_file(words[0], argv[0]) if words and not stream else shell.main(content("-").decode("utf-8", "surrogateescape"))
 
 
 for _name in ("dash", "bash", "sh"):

@@ -1,212 +1,171 @@
-"""Commands that the shell does itself, by a table."""
+"""Builtins that steer the shell itself: loops, functions, scripts, signals, children."""
 
 import os
-import resource
 import signal
 
 from applets import content, find_program, put
-from shell.tokens import Word
+from shell.expansion import ShellError
+from shell.registry import BUILTINS, SPECIAL, Leave, Return, builtin, code_of
 from shim import Unmodelled
 
-BUILTINS = {}
-"""Name -> what does it, given the shell and the words."""
-INNER = {"echo", "printf", "true", "false", "test", "[", "pwd", "kill"}
-"""Applets a shell has built in."""
+SIGNALS = {str(number.value): number.name[3:] for number in signal.Signals} | {"0": "EXIT"}
 
 
-def builtin(*names):
-    """Registers a builtin under its names."""
-
-    def register(function):
-        BUILTINS.update(dict.fromkeys(names, function))
-        return function
-
-    return register
-
-
-class Leave(Exception):
-    """break and continue."""
-
-    def __init__(self, kind):
-        super().__init__(kind)
-        self.kind = kind
+def whole_number(argv, default):
+    """A builtin's one number."""
+    if len(argv) < 2:
+        return default
+    if not argv[1].isdecimal():
+        raise ShellError(f"Illegal number: {argv[1]}")
+    return int(argv[1])
 
 
-def code_of(status):
-    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
-
-
-@builtin(":")
-def colon_(shell, _argv):
+@builtin(":", "true")
+def nothing(_shell, _argv):
     return 0
 
 
-@builtin("cd")
-def cd_(shell, argv):
-    try:
-        os.chdir(argv[1] if len(argv) > 1 else shell.variables.get("HOME", "/"))
-    except OSError as error:
-        os.write(2, f"{shell.name}: 1: cd: can't cd to {argv[1]}\n".encode())
-        return 2 if error.errno else 1
-    shell.variables["PWD"] = os.getcwd()
+@builtin("false")
+def false(_shell, _argv):
+    return 1
+
+
+@builtin("break", "continue")
+def leave(shell, argv):
+    depth = whole_number(argv, 1)
+    if depth < 1:
+        raise ShellError(f"Illegal number: {argv[1]}")
+    if shell.loops:
+        raise Leave(argv[0], depth)
     return 0
 
 
 @builtin("exit")
 def exit_(shell, argv):
-    raise SystemExit(int(argv[1]) & 255 if len(argv) > 1 else shell.last)
+    raise SystemExit(whole_number(argv, shell.last) & 255)
 
 
-@builtin("readonly")
-def readonly_(shell, argv):
-    raise Unmodelled("the shell's readonly")
-
-
-@builtin("export")
-def export_(shell, argv):
-    for one in argv[1:]:
-        name, equals, value = one.partition("=")
-        if equals:
-            shell.variables[name] = value
-        shell.exported.add(name)
-    return 0
-
-
-@builtin("unset")
-def unset_(shell, argv):
-    for name in argv[1:]:
-        shell.variables.pop(name, None)
-    return 0
-
-
-@builtin("set")
-def set_(shell, argv):
-    for one in argv[1:]:
-        if one in {"-e", "+e", "+u", "-x", "+x", "-ex"}:
-            shell.stop = one.startswith("-") if "e" in one else shell.stop
-            shell.trace = one.startswith("-") if "x" in one else shell.trace
-        else:
-            raise Unmodelled(f"set {one}")
-    return 0
+@builtin("return")
+def return_(shell, argv):
+    raise Return(whole_number(argv, shell.last))
 
 
 @builtin("exec")
 def exec_(shell, argv):
+    shell.traps.pop("EXIT", None)
     raise SystemExit(shell.execute(argv[1:], {}))
-
-
-@builtin("wait")
-def wait_(shell, argv):
-    code = 0
-    try:
-        if len(argv) > 1:
-            for one in argv[1:]:
-                code = code_of(os.waitpid(int(one), 0)[1])
-            return code
-        while True:
-            os.waitpid(-1, 0)
-    except ChildProcessError:
-        return code
-
-
-@builtin("umask")
-def umask_(shell, argv):
-    if len(argv) == 1:
-        now = os.umask(0)
-        os.umask(now)
-        put(f"{now:04o}\n")
-    else:
-        os.umask(int(argv[1], 8))
-    return 0
-
-
-@builtin("ulimit")
-def ulimit_(shell, argv):
-    kinds = {"-n": (7, 1), "-f": (1, 512), "-c": (4, 512), "-u": (6, 1), "-v": (9, 1024), "-s": (3, 1024)}
-    hard = "-H" in argv
-    words = [one for one in argv[1:] if one not in {"-H", "-S"}] or ["-f"]
-    if words[0] not in kinds:
-        raise Unmodelled(f"ulimit {words[0]}")
-    kind, unit = kinds[words[0]]
-    soft, top = resource.getrlimit(kind)
-    if len(words) == 1:
-        value = top if hard else soft
-        put("unlimited\n" if value < 0 or value >= 1 << 62 else f"{value // unit}\n")
-        return 0
-    value = resource.RLIM_INFINITY if words[1] == "unlimited" else int(words[1]) * unit
-    try:
-        resource.setrlimit(kind, (value, value))
-    except (OSError, ValueError):
-        os.write(2, f"{shell.name}: 1: ulimit: error setting limit (Operation not permitted)\n".encode())
-        return 2
-    return 0
-
-
-@builtin("trap")
-def trap_(shell, argv):
-    if len(argv) > 2 and argv[1] == "":
-        for name in argv[2:]:
-            number = int(name) if name.isdecimal() else getattr(signal, f"SIG{name.removeprefix('SIG')}")
-            signal.signal(number, signal.SIG_IGN)
-        return 0
-    raise Unmodelled("trap with an action")
-
-
-@builtin("read")
-def read_(shell, argv):
-    names = [one for one in argv[1:] if not one.startswith("-")] or ["REPLY"]
-    text, ended = b"", True
-    while char := os.read(0, 1):
-        if char == b"\n":
-            ended = False
-            break
-        text += char
-    fields = text.decode("utf-8", "surrogateescape").split(None, len(names) - 1)
-    for number, name in enumerate(names):
-        shell.variables[name] = fields[number].strip() if number < len(fields) else ""
-    return int(ended)
-
-
-@builtin("shift")
-def shift_(shell, argv):
-    del shell.arguments[: int(argv[1]) if len(argv) > 1 else 1]
-    return 0
-
-
-@builtin("break")
-def break_(shell, _argv):
-    raise Leave("break")
-
-
-@builtin("continue")
-def continue_(shell, _argv):
-    raise Leave("continue")
-
-
-@builtin("command")
-def command_(shell, argv):
-    if argv[1:2] == ["-v"]:
-        name = argv[2]
-        if name in BUILTINS or name in INNER:
-            put(name + "\n")
-            return 0
-        for path in find_program(name, shell.variables.get("PATH")):
-            if os.access(path, os.X_OK):
-                put(path + "\n")
-                return 0
-        return 127
-    return shell.on_simple([Word(f"'{one}'") for one in argv[1:]], [])
-
-
-@builtin(".")
-def dot_(shell, argv):
-    try:
-        return shell.run_text(content(argv[1]).decode())
-    except OSError as error:
-        os.write(2, f"{shell.name}: 1: .: {argv[1]}: {error.strerror}\n".encode())
-        raise SystemExit(2) from None
 
 
 @builtin("eval")
 def eval_(shell, argv):
-    return shell.run_text(" ".join(argv[1:]))
+    return shell.run_text(" ".join(argv[1:]), tested=shell.tested)
+
+
+@builtin(".")
+def dot(shell, argv):
+    try:
+        path = argv[1] if "/" in argv[1] else next(
+            (one for one in find_program(argv[1], shell.variables.get("PATH")) if os.path.isfile(one)), None)  # fmt: skip
+        if path is None:
+            raise ShellError(f"{argv[1]}: not found")
+        text = content(path).decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise ShellError(f"cannot open {argv[1]}: {'No such file' if error.errno == 2 else error.strerror}") from None
+    loops, shell.loops = shell.loops, 0
+    try:
+        return shell.run_text(text)
+    except Return as back:
+        return back.code
+    finally:
+        shell.loops = loops
+
+
+@builtin("command")
+def command(shell, argv):
+    words = argv[1:]
+    if words[:1] == ["-v"]:
+        return max([located(shell, name) for name in words[1:2]], default=0)
+    if words[:1] in (["-V"], ["-p"]):
+        raise Unmodelled(f"command {words[0]}")
+    words = words[1:] if words[:1] == ["--"] else words
+    if not words:
+        return 0
+    return shell.command(words, [], [])
+
+
+def located(shell, name):
+    """Say what a name is."""
+    if name in shell.functions or name in BUILTINS:
+        put(name + "\n")
+        return 0
+    for path in find_program(name, shell.variables.get("PATH")):
+        if os.access(path, os.X_OK):
+            put(path + "\n")
+            return 0
+    return 127
+
+
+@builtin("type")
+def type_(shell, argv):
+    code = 0
+    for name in argv[1:]:
+        paths = [one for one in find_program(name, shell.variables.get("PATH")) if os.access(one, os.X_OK)]
+        kind = ("a shell function" if name in shell.functions else "a special shell builtin" if name in SPECIAL
+                else "a shell builtin" if name in BUILTINS else paths[0] if paths else None)  # fmt: skip
+        put(f"{name} is {kind}\n" if kind else f"{name}: not found\n")
+        code = code if kind else 127
+    return code
+
+
+@builtin("trap")
+def trap(shell, argv):
+    words = argv[1:]
+    words = words[1:] if words[:1] == ["--"] else words
+    if not words:
+        for name, action in shell.traps.items():
+            put(f"trap -- {quoted(action)} {name}\n")
+        return 0
+    action = "-" if len(words) == 1 or words[0].isdecimal() else words.pop(0)
+    for word in words:
+        name = SIGNALS.get(word, word)
+        if name not in SIGNALS.values():
+            os.write(2, f"trap: {word}: bad trap\n".encode())
+            return 1
+        if action == "-":
+            shell.traps.pop(name, None)
+        else:
+            shell.traps[name] = action
+        if name not in {"EXIT", "KILL", "STOP"}:
+            wanted = signal.SIG_DFL if action == "-" else (lambda _n, _f, name=name: shell.pending.append(name))
+            signal.signal(signal.Signals[f"SIG{name}"], signal.SIG_IGN if action == "" else wanted)
+    return 0
+
+
+def quoted(text):
+    """Text as a shell would read it."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"
+
+
+@builtin("wait")
+def wait(shell, argv):
+    if any(action and name != "EXIT" for name, action in shell.traps.items()):
+        raise Unmodelled("wait under a trap")
+    code = 0
+    for one in argv[1:]:
+        if not one.isdecimal():
+            raise Unmodelled(f"wait {one}")
+        try:
+            code = code_of(os.waitpid(int(one), 0)[1])
+        except ChildProcessError:
+            code = 127
+    try:
+        while len(argv) == 1:
+            os.waitpid(-1, 0)
+    except ChildProcessError:
+        pass
+    return code
+
+
+@builtin("alias", "bg", "fg", "getopts", "hash", "jobs", "times", "unalias", "history", "fc")
+def unmodelled(_shell, argv):
+    raise Unmodelled(f"the shell's {argv[0]}")

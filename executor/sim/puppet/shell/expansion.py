@@ -1,12 +1,25 @@
 """What words expand to: parameters, commands, arithmetic, fields, file names."""
 
-import fnmatch
 import os
+import pwd
 import re
 
-from shell.arithmetic import calculate
-from shell.tokens import closing
-from shim import Unmodelled
+from shell.arithmetic import Calculator, Wrong
+from shell.patterns import matching, trimmed
+
+BREAK = (None, False, False)
+"""Between two words inside an expansion, as `$@` has them."""
+BLANKS = " \t\n"
+
+
+LETTERS = "uaCxfe"
+"""Options in the order of `$-`."""
+
+
+class ShellError(Exception):
+    """Ends a shell that nobody types into, with 2; `within` the builtin of that name."""
+
+    within = None
 
 
 class Expander:
@@ -14,173 +27,152 @@ class Expander:
 
     def __init__(self, name, arguments):
         self.name, self.arguments = name, arguments
-        self.variables, self.exported = dict(os.environ), set(os.environ)
-        self.last, self.background = 0, 0
+        self.variables, self.exported, self.constant = dict(os.environ), set(os.environ), set()
+        self.variables |= {"IFS": BLANKS, "OPTIND": "1", "PS4": self.variables.get("PS4", "+ "), "PPID": str(os.getppid())}
+        self.last, self.background, self.line = 0, "", 1
+        self.captured = None
+        """The exit code of the command that was substituted last."""
+        self.options = set()
+        """Letters of `set` that are on."""
+        self.pid = os.getpid()
+        """`$$`: also in a subshell the shell's own."""
+
+    def put(self, name, value):
+        """Give a variable a value."""
+        if name in self.constant:
+            raise ShellError(f"{name}: is read only")
+        self.variables[name] = value
+        if "a" in self.options:
+            self.exported.add(name)
 
     def parameter(self, name):
-        if name == "?":
-            return str(self.last)
-        if name == "$":
-            return str(os.getpid())
-        if name == "!":
-            return str(self.background)
-        if name == "#":
-            return str(len(self.arguments))
-        if name in {"@", "*"}:
-            return " ".join(self.arguments)
+        """A parameter's value; None where it is not set."""
         if name.isdecimal():
-            return self.name if name == "0" else (
-                self.arguments[int(name) - 1] if int(name) <= len(self.arguments) else "")  # fmt: skip
-        return self.variables.get(name, "")
+            number = int(name)
+            return self.name if number == 0 else self.arguments[number - 1] if number <= len(self.arguments) else None
+        special = {"?": self.last, "$": self.pid, "!": self.background, "#": len(self.arguments), "-": "".join(sorted(self.options, key=LETTERS.index))}  # fmt: skip
+        if name in special:
+            return str(special[name])
+        if name in {"@", "*"}:
+            return self.glue(name).join(self.arguments) if self.arguments else None
+        return self.variables.get(name)
 
-    def braces(self, inside):
-        if re.fullmatch(r"\w+|[?$!#@*]", inside):
-            return self.parameter(inside)
-        if found := re.fullmatch(r"#(\w+)", inside):
-            return str(len(self.parameter(found[1])))
-        found = re.fullmatch(r"(\w+|[@*]):?([-+=?])(.*)", inside, re.DOTALL)
-        if not found:
-            raise Unmodelled(f"${{{inside}}}")
-        value = self.parameter(found[1])
-        if found[2] == "+":
-            return self.text(found[3]) if value else ""
-        if not value:
-            value = self.text(found[3])
-            if found[2] == "=":
-                self.variables[found[1]] = value
-            elif found[2] == "?":
-                raise Unmodelled("${name:?}")
-        return value
-
-    def pieces(self, word):
-        """(text, quoted) of a word's parts, expanded."""
-        at = 0
-        while at < len(word):
-            char = word[at]
-            if char == "'":
-                end = word.index("'", at + 1)
-                yield word[at + 1 : end], True
-                at = end + 1
-            elif char == "\\":
-                yield word[at + 1 : at + 2], True
-                at += 2
-            elif char == '"':
-                inner, at = at + 1, at + 1
-                while word[at] != '"':
-                    at = closing(word, at + 1) if word.startswith("$(", at) else at + (2 if word[at] == "\\" else 1)
-                yield "".join(text for text, _ in self.inside(word[inner:at])), True
-                at += 1
-            elif char in "$`":
-                text, at = self.dollar(word, at)
-                yield text, False
-            else:
-                end = at
-                while end < len(word) and word[end] not in "'\"\\$`":
-                    end += 1
-                yield word[at:end], None
-                at = end
-
-    def inside(self, text):
-        """Parts of what stands in double quotes."""
-        at = 0
-        while at < len(text):
-            if text[at] == "\\":
-                following = text[at + 1 : at + 2]
-                yield (following if following in '$`"\\' else "\\" + following), True
-                at += 2
-            elif text[at] in "$`":
-                value, at = self.dollar(text, at)
-                yield value, True
-            else:
-                yield text[at], True
-                at += 1
-
-    def dollar(self, text, at):
-        """The expansion at `at`, and where it ends."""
-        if text[at] == "`":
-            end = text.index("`", at + 1)
-            return self.substitute(text[at + 1 : end]), end + 1
-        if text.startswith("$((", at):
-            end = closing(text, at + 1)
-            return str(self.arithmetic(text[at + 3 : end - 2])), end
-        if text.startswith("$(", at):
-            end = closing(text, at + 1)
-            return self.substitute(text[at + 2 : end - 1]), end
-        if text.startswith("${", at):
-            end = text.index("}", at)
-            return self.braces(text[at + 2 : end]), end + 1
-        found = re.compile(r"\$(\w+|[?$!#@*])").match(text, at)
-        if not found:
-            return "$", at + 1
-        name = found[1]
-        if name[0].isdecimal():
-            name = name[0]
-        return self.parameter(name), at + 1 + len(name)
+    def glue(self, name):
+        """What stands between the arguments when they become one text."""
+        return self.variables.get("IFS", " ")[:1] if name == "*" else " "
 
     def arithmetic(self, text):
-        filled = re.sub(r"\$?([A-Za-z_]\w*)", lambda m: self.parameter(m[1]) or "0", text)
-        if not re.fullmatch(r"[\d\s+\-*/%()<>=!&|]*", filled):
-            raise Unmodelled(f"$(({text}))")
-        tree = calculate(filled)
-        return int(tree)
+        try:
+            return Calculator(text, self.variable, self.put).value()
+        except Wrong as wrong:
+            raise ShellError(str(wrong)) from None
 
-    def text(self, word):
-        """A word as one string."""
-        return "".join(text for text, _ in self.pieces(word))
+    def variable(self, name):
+        """What a name is in an expression."""
+        value = self.parameter(name)
+        if value is None and "u" in self.options:
+            raise ShellError(f"{name}: parameter not set")
+        return value
 
-    def words(self, word):
-        """A word as the words it expands to."""
-        if word in {'"$@"', "$@"}:
-            return list(self.arguments)
-        fields, started, magic = [""], False, False
-        for text, quoted in self.pieces(word):
-            if quoted is False:
-                parts = text.split()
-                if text[:1].isspace() and fields[-1]:
-                    fields.append("")
-                for number, part in enumerate(parts):
-                    if number:
-                        fields.append("")
-                    fields[-1] += part
-                if parts and text[-1:].isspace():
-                    fields.append("")
-                started |= bool(parts)
+    def segments(self, parts, *, split=False):
+        """(text, quoted, whether it is split into fields) of parts, expanded; `split` says it of unquoted text."""
+        for part in parts:
+            kind, quoted = part[0], part[-1]
+            if kind == "text":
+                yield part[1], quoted, split and not quoted
+            elif kind == "command":
+                yield self.capture(part[1]), quoted, not quoted
+            elif kind == "arithmetic":
+                yield str(self.arithmetic(self.text(part[1]))), True, False
+            elif kind == "parameter":
+                yield from self.changed(*part[1:])
             else:
-                fields[-1] += re.sub(r"([*?\[])", r"[\1]", text) if quoted else text
-                magic |= quoted is None and bool(set("*?[") & set(text))
-                started |= bool(text) or bool(quoted)
-        if fields[-1] == "" and len(fields) > 1:
-            fields.pop()
-        if not started:
-            return []
+                raise ShellError("Bad substitution")
+
+    def changed(self, name, operator, parts, quoted):
+        """A parameter with what is to be done with it."""
+        value = self.parameter(name)
+        if operator and operator[-1] in "-+=?" and operator != "length":
+            missing = value is None or (operator[0] == ":" and not value)
+            if quoted:
+                yield "", True, False
+            if missing != (operator[-1] == "+"):
+                if operator[-1] in "-+":
+                    yield from self.segments(parts, split=not quoted)
+                    return
+                if operator[-1] == "?":
+                    raise ShellError(f"{name}: {self.text(parts) or 'parameter not set'}")
+                if missing:
+                    value = self.text(parts)
+                    self.put(name, value)
+            elif missing:
+                return
+        elif value is None and "u" in self.options and name not in {"@", "*"}:
+            raise ShellError(f"{name}: parameter not set")
+        if operator == "length":
+            value = str(len(self.arguments) if name in {"@", "*"} else len((value or "").encode(errors="surrogateescape")))
+        elif operator and operator[0] in "%#":
+            value = trimmed(value or "", operator, self.pattern(parts))
+        elif name in {"@", "*"} and not (quoted and name == "*"):
+            for number, one in enumerate(self.arguments):
+                if number:
+                    yield BREAK
+                yield one, quoted, not quoted
+            return
+        yield value or "", quoted, not quoted
+
+    def text(self, parts):
+        """Parts as one string."""
+        return "".join(" " if text is None else text for text, _, _ in self.segments(self.home(parts)))
+
+    def pattern(self, parts):
+        """(text, quoted) of a pattern."""
+        return [(" " if text is None else text, quoted) for text, quoted, _ in self.segments(self.home(parts))]
+
+    def home(self, parts):
+        """A word whose leading tilde became somebody's home."""
+        if not parts or parts[0][0] != "text" or parts[0][2] or not parts[0][1].startswith("~"):
+            return parts
+        name, slash, rest = parts[0][1][1:].partition("/")
+        if len(parts) > 1 and not slash:
+            return parts
+        try:
+            place = pwd.getpwnam(name).pw_dir if name else self.variables.get("HOME", "~")
+        except KeyError:
+            return parts
+        return [("text", place, True), ("text", slash + rest, False), *parts[1:]]
+
+    def words(self, parts):
+        """A word as the words it expands to."""
         found = []
-        for one in fields:
-            plain = re.sub(r"\[([*?\[])\]", r"\1", one)
-            matches = matching(one) if magic else []
-            found += matches or [plain]
+        for field in self.fields(self.segments(self.home(parts))):
+            paths = [] if "f" in self.options else matching(field)
+            found += paths or ["".join(text for text, _ in field)]
         return found
 
-
-def matching(pattern):
-    """Paths that fit a pattern, sorted; none when nothing does."""
-    parts = pattern.split("/")
-    found = ["/"] if pattern.startswith("/") else [""]
-    for part in parts:
-        if not part:
-            continue
-        deeper = []
-        for base in found:
-            if not set("*?[") & set(part):
-                if os.path.lexists(base + part):
-                    deeper.append(base + part + "/")
+    def fields(self, segments):
+        """Lists of (text, quoted): what IFS separates, and what `$@` has apart."""
+        separators = self.variables.get("IFS", BLANKS)
+        made, current, after = [], None, ""
+        for text, quoted, split in segments:
+            if text is None:
+                if current is not None:
+                    made.append(current)
+                current, after = None, ""
                 continue
-            try:
-                names = os.listdir(base or ".")
-            except OSError:
+            after = ""
+            if not split or not separators:
+                if text or quoted:
+                    current = [*(current or []), (text, quoted)]
                 continue
-            deeper += [
-                base + name + "/" for name in sorted(names)
-                if fnmatch.fnmatchcase(name, part) and (not name.startswith(".") or part.startswith("."))
-            ]  # fmt: skip
-        found = deeper
-    return sorted(one.rstrip("/") for one in found)
+            for piece in re.findall(f"[^{re.escape(separators)}]+|[{re.escape(separators)}]", text):
+                if piece not in separators:
+                    current = [*(current or []), (piece, False)]
+                elif current is not None:
+                    made.append(current)
+                    current, after = None, "blank" if piece in BLANKS else "other"
+                elif piece not in BLANKS:
+                    if after != "blank":
+                        made.append([])
+                    after = "other"
+        return made if current is None else [*made, current]

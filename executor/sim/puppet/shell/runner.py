@@ -1,290 +1,278 @@
-"""Runs trees: lists, pipes, loops, redirections, commands."""
+"""Runs trees: lists, pipes, loops, functions, subshells."""
 
 import os
-import re
 import signal
 import sys
 
-from applets import PROGRAMS, content, find_program
-from shell.builtins import BUILTINS, INNER, Leave, code_of
-from shell.expansion import Expander
+from applets import content
+from shell.commands import Commands
+from shell.descriptors import Redirections
+from shell.expansion import Expander, ShellError
 from shell.parser import Parser
-from shell.tokens import tokens
-from shim import call
-
-SPECIAL = {":", ".", "break", "continue", "eval", "exec", "exit", "export", "return", "set", "shift", "trap", "unset"}
-"""Builtins with which a redirection that cannot be made ends the shell, as POSIX says."""
+from shell.patterns import fits
+from shell.registry import Leave, Return, code_of
 
 
-class Shell(Expander):
-    """Runs trees."""
+
+def detach():
+    """What a background command has of its own: no keyboard."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    null = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+
+
+CHECKED = {"simple", "pipe", "subshell"}
+"""What ends a shell under `set -e` when it fails."""
+
+
+class Shell(Expander, Commands, Redirections):
+    """Runs trees. `final` says that nothing is left to do afterwards, `tested` that somebody looks at the code."""
 
     def __init__(self, name, arguments):
         super().__init__(name, arguments)
-        self.stop, self.trace = False, False
-        self.exits = False
-        """Whether the simple command that comes is all that is left of this process."""
+        self.functions, self.traps, self.pending = {}, {}, []
+        self.locals = []
+        """For each function that runs: the variables it made its own, and what they were."""
+        self.loops = 0
+        self.running = None
+        """The builtin that runs."""
+        self.tested = False
+        """Whether somebody looks at the code of the command that runs."""
+        self.kind = "sh"
+        """The program's name: bash says some things otherwise."""
+        self.variables["PWD"] = os.getcwd()
 
-    def substitute(self, script):
-        ours, theirs = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.dup2(theirs, 1)
-            os.close(ours)
-            self.leave(self.run_text(script))
-        os.close(theirs)
-        parts = b""
-        while piece := os.read(ours, 65536):
-            parts += piece
-        os.close(ours)
-        self.last = code_of(os.waitpid(pid, 0)[1])
-        return parts.decode("utf-8", "surrogateescape").rstrip("\n")
+    def main(self, text):
+        """A whole script: its exit code."""
+        return self.ended(lambda: self.run_text(text, final=True))
 
-    def run_text(self, script):
-        try:
-            tree = Parser(tokens(script)).sequence()
-        except (SyntaxError, ValueError, IndexError) as error:
-            os.write(2, f"{self.name}: 1: Syntax error: {error}\n".encode())
-            return 2
-        try:
-            return self.run(tree)
-        except SystemExit as stop:
-            return stop.code
+    def ended(self, work):
+        """The code of a shell that ends with `work`, and with what it wanted done at its end."""
+        for step in (work, lambda: self.trapped("EXIT")):
+            try:
+                code = step()
+                self.last = self.last if code is None else code
+            except SystemExit as stop:
+                self.last = stop.code
+            except ShellError as error:
+                self.say(str(error), error.within)
+                self.last = 2
+            except Return as back:
+                self.last = back.code
+            except Leave:
+                pass
+        return self.last
+
+    def say(self, message, within=None):
+        where = within or self.running
+        line = f"{self.name}: {self.line}: {f'{where}: ' if where else ''}{message}\n"
+        os.write(2, line.encode("utf-8", "surrogateescape"))
+
+    def run_text(self, text, *, final=False, tested=False):
+        """Line by line, as a shell reads it: what stands before a mistake has been done."""
+        parser, code = Parser.of(text), 0
+        while True:
+            try:
+                found = parser.line()
+            except SyntaxError as error:
+                self.line = error.lineno or parser.lexer.line
+                raise ShellError(f"Syntax error: {error.msg}") from None
+            if found is None:
+                return code
+            code = self.run(found[0], final=final and found[1], tested=tested)
 
     def leave(self, code):
         sys.stdout.flush()
         os._exit(code)
 
-    def run(self, tree):
-        self.last = getattr(self, f"on_{tree[0]}")(*tree[1:])
+    def run(self, tree, *, final=False, tested=False):
+        self.last = getattr(self, f"on_{tree[0]}")(*tree[1:], final=final and not self.traps, tested=tested)
+        if self.pending:
+            self.deliver()
+        if self.last and "e" in self.options and not tested and tree[0] in CHECKED:
+            raise SystemExit(self.last)
         return self.last
 
-    def on_list(self, parts):
+    def deliver(self):
+        """Do what was wanted of signals that came."""
+        while self.pending:
+            self.trapped(self.pending.pop(0))
+
+    def trapped(self, name):
+        """Do what was wanted at the end or of a signal; the code stays what it was."""
+        action = self.traps.get(name)
+        if name == "EXIT":
+            self.traps.pop(name, None)
+        before = self.last
+        if action:
+            self.run_text(action)
+        self.last = before
+
+    def on_list(self, parts, *, final, tested):
         code = 0
-        for one in parts:
-            code = self.run(one)
-            if self.stop and code and one[0] in {"simple", "pipe", "subshell"}:
-                raise SystemExit(code)
+        for number, one in enumerate(parts):
+            code = self.run(one, final=final and number == len(parts) - 1, tested=tested)
         return code
 
-    def on_and(self, left, right):
-        return self.run(right) if self.run(left) == 0 else self.last
+    def on_and(self, left, right, *, final, tested):
+        code = self.run(left, tested=True)
+        return code or self.run(right, final=final, tested=tested)
 
-    def on_or(self, left, right):
-        return self.last if self.run(left) == 0 else self.run(right)
+    def on_or(self, left, right, *, final, tested):
+        code = self.run(left, tested=True)
+        return code and self.run(right, final=final, tested=tested)
 
-    def on_not(self, body):
-        return int(self.run(body) == 0)
+    def on_not(self, body, *, final, tested):
+        return int(self.run(body, tested=True) == 0)
 
-    def on_if(self, condition, body, other):
-        if self.quietly(condition) == 0:
-            return self.run(body)
-        return self.run(other) if other else 0
+    def on_if(self, condition, body, other, *, final, tested):
+        if self.run(condition, tested=True) == 0:
+            return self.run(body, final=final, tested=tested)
+        return self.run(other, final=final, tested=tested) if other else 0
 
-    def quietly(self, condition):
-        before, self.stop = self.stop, False
+    def on_case(self, word, items, *, final, tested):
+        value = self.text(word)
+        for patterns, body in items:
+            if any(fits(value, self.pattern(one)) for one in patterns):
+                return self.run(body, final=final, tested=tested)
+        return 0
+
+    def on_function(self, name, body, *, final, tested):
+        self.functions[name] = body
+        return 0
+
+    def turn(self, body, tested):
+        """One turn of a loop: its code, and whether it was the last."""
+        self.loops += 1
         try:
-            return self.run(condition)
-        finally:
-            self.stop = before
-
-    def loop(self, body):
-        try:
-            return self.run(body), False
+            return self.run(body, tested=tested), False
         except Leave as leave:
+            leave.depth -= 1
+            if leave.depth and self.loops > 1:
+                raise
             return 0, leave.kind == "break"
+        finally:
+            self.loops -= 1
 
-    def on_while(self, condition, body, *, until=False):
+    def on_while(self, condition, body, *, final, tested, until=False):
+        code, out = 0, False
+        while not out:
+            found, out = self.turn(condition, True)
+            if out or (found == 0) == until:
+                break
+            code, out = self.turn(body, tested)
+        return code
+
+    def on_until(self, condition, body, *, final, tested):
+        return self.on_while(condition, body, final=final, tested=tested, until=True)
+
+    def on_for(self, name, words, body, *, final, tested):
         code = 0
-        while (self.quietly(condition) == 0) != until:
-            code, out = self.loop(body)
+        for item in list(self.arguments) if words is None else [one for word in words for one in self.words(word)]:
+            self.put(name, item)
+            code, out = self.turn(body, tested)
             if out:
                 break
         return code
-
-    def on_until(self, condition, body):
-        return self.on_while(condition, body, until=True)
-
-    def on_for(self, name, words, body):
-        code = 0
-        items = self.arguments if words is None else [one for word in words for one in self.words(word)]
-        for item in items:
-            self.variables[str(name)] = item
-            code, out = self.loop(body)
-            if out:
-                break
-        return code
-
-    def on_subshell(self, body):
-        pid = self.fork()
-        if pid == 0:
-            self.leave(self.guarded(body))
-        return code_of(os.waitpid(pid, 0)[1])
 
     def fork(self):
         try:
-            return os.fork()
+            pid = os.fork()
         except OSError:
-            os.write(2, f"{self.name}: 1: Cannot fork\n".encode())
-            raise SystemExit(2) from None
-
-    def guarded(self, body):
-        """Run a child's body; one that is a simple command takes the child's place, as dash has it."""
-        self.exits = body[0] == "simple"
-        try:
-            return self.run(body)
-        except SystemExit as stop:
-            return stop.code
-
-    def on_background(self, body):
-        pid = self.fork()
+            raise ShellError("Cannot fork") from None
         if pid == 0:
-            signal.signal(2, signal.SIG_IGN)
-            self.leave(self.guarded(body))
-        self.background = pid
-        return 0
+            for name, action in self.traps.items():
+                if action and name != "EXIT":
+                    signal.signal(signal.Signals[f"SIG{name}"], signal.SIG_DFL)
+            self.traps = {name: action for name, action in self.traps.items() if not action}
+        return pid
 
-    def on_pipe(self, parts):
-        previous, pids = None, []
-        for number, part in enumerate(parts):
-            last = number == len(parts) - 1
-            ours, theirs = (None, None) if last else os.pipe()
-            pid = self.fork()
-            if pid == 0:
-                if previous is not None:
-                    os.dup2(previous, 0)
-                    os.close(previous)
-                if theirs is not None:
-                    os.dup2(theirs, 1)
-                    os.close(theirs)
-                    os.close(ours)
-                self.leave(self.guarded(part))
-            if previous is not None:
-                os.close(previous)
-            if theirs is not None:
-                os.close(theirs)
-            previous = ours
-            pids.append(pid)
-        code = 0
-        for pid in pids:
-            code = code_of(os.waitpid(pid, 0)[1])
-        return code
+    def child(self, body, *, tested=False, first=None):
+        """Be a subshell until its end, after `first`; a simple command takes its place."""
 
-    def redirect(self, redirections):
-        """Do them; what has to be put back afterwards."""
-        saved = []
-        for number, kind, word in redirections:
-            target = self.text(word)
-            if kind in {"<&", ">&"}:
-                source = None if target == "-" else int(target)
-            else:
-                flags = {"<": os.O_RDONLY, ">": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
-                         ">>": os.O_WRONLY | os.O_CREAT | os.O_APPEND}[kind]  # fmt: skip
-                try:
-                    source = os.open(target, flags, 0o666)
-                except OSError as error:
-                    self.restore(saved)
-                    verb = "open" if kind == "<" else "create"
-                    words = "No such file" if error.errno == 2 and kind == "<" else error.strerror
-                    if error.errno == 2 and kind != "<":
-                        words = "Directory nonexistent"
-                    os.write(2, f"{self.name}: 1: cannot {verb} {target}: {words}\n".encode())
-                    return None
-            try:
-                saved.append((number, call("dup_high", number)))
-            except OSError:
-                saved.append((number, None))
-            if source is None:
-                os.close(number)
-            else:
-                os.dup2(source, number)
-                if kind not in {"<&", ">&"}:
-                    os.close(source)
-        return saved
+        def work():
+            if first:
+                first()
+            return self.run(body, final=True, tested=tested)
 
-    def restore(self, saved):
-        for number, old in reversed(saved):
-            if old is None:
-                os.close(number)
-            else:
-                os.dup2(old, number)
-                os.close(old)
+        self.leave(self.ended(work))
 
-    def on_redirect(self, body, redirections):
-        saved = self.redirect(redirections)
-        if saved is None:
-            return 2
-        try:
-            return self.run(body)
-        finally:
-            self.restore(saved)
-
-    def on_simple(self, words, redirections):
-        exits, self.exits = self.exits, False
-        assignments, rest = [], list(words)
-        while rest and (found := re.match(r"([A-Za-z_]\w*)=", rest[0])):
-            assignments.append((found[1], self.text(rest.pop(0)[found.end() :])))
-        argv = [one for word in rest for one in self.words(word)]
-        if self.trace and argv:
-            os.write(2, f"+ {' '.join(argv)}\n".encode())
-        if not argv:
-            self.last = 0 if not rest else self.last
-            self.variables.update(assignments)
-            saved = self.redirect(redirections)
-            if saved is None:
-                return 2
-            self.restore(saved)
-            return self.last
-        builtin = BUILTINS.get(argv[0])
-        if builtin or argv[0] in INNER:
-            saved = self.redirect(redirections)
-            if saved is None:
-                if argv[0] in SPECIAL:
-                    raise SystemExit(2)
-                return 2
-            if argv[0] == "exec" and len(argv) == 1:
-                return 0
-            self.variables.update(assignments)
-            try:
-                return builtin(self, argv) if builtin else PROGRAMS[argv[0]](argv)
-            except OSError as error:
-                if error.errno == 32:
-                    raise SystemExit(141) from None
-                os.write(2, f"{self.name}: 1: {argv[0]}: {error.strerror}\n".encode())
-                return 1
-            finally:
-                self.restore(saved)
-        pid = 0 if exits else self.fork()
-        if pid == 0:
-            if self.redirect(redirections) is None:
-                self.leave(2)
-            self.leave(self.execute(argv, dict(assignments)))
+    def awaited(self, pid):
+        """The code of a child, with a word where a signal ended it."""
         status = os.waitpid(pid, 0)[1]
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) not in {2, 13}:
-            words = {9: "Killed", 31: "Bad system call", 11: "Segmentation fault", 15: "Terminated", 6: "Aborted"}
-            os.write(2, f"{words.get(os.WTERMSIG(status), 'Killed')}\n".encode())
+            os.write(2, f"{signal.strsignal(os.WTERMSIG(status))}\n".encode())
         return code_of(status)
 
-    def execute(self, argv, extra):
-        environment = {name: self.variables[name] for name in self.exported if name in self.variables} | extra
-        last = 2
-        found = find_program(argv[0], self.variables.get("PATH"))
-        for path in found if "/" in argv[0] else [one for one in found if os.access(one, os.X_OK)]:
-            try:
-                os.execve(path, argv, environment)
-            except OSError as error:
-                if error.errno == 8:
-                    return Shell(path, argv[1:]).run_file(path)
-                last = error.errno if error.errno not in {2, 20} else last
-        text = "not found" if last == 2 else os.strerror(last)
-        os.write(2, f"{self.name}: 1: {argv[0]}: {text}\n".encode())
-        return 127 if last == 2 else 126
+    def on_subshell(self, body, redirections, line, *, final, tested):
+        self.line = line
+        pid = 0 if final else self.fork()
+        if pid == 0:
 
-    def run_file(self, path):
+            def prepare():
+                if self.redirect(redirections, saved=None):
+                    raise SystemExit(2)
+
+            self.child(body, tested=tested, first=prepare)
+        return self.awaited(pid)
+
+    def on_background(self, body, *, final, tested):
+        pid = self.fork()
+        if pid == 0:
+            self.child(body, first=detach)
+        self.background = str(pid)
+        return 0
+
+    def on_pipe(self, parts, *, final, tested):
+        previous, pids = None, []
+        for number, part in enumerate(parts):
+            ours, theirs = (None, None) if number == len(parts) - 1 else os.pipe()
+            pid = self.fork()
+            if pid == 0:
+                for end, place in ((previous, 0), (theirs, 1)):
+                    if end is not None:
+                        os.dup2(end, place)
+                        os.close(end)
+                if ours is not None:
+                    os.close(ours)
+                self.child(part, tested=tested)
+            for end in (previous, theirs):
+                if end is not None:
+                    os.close(end)
+            previous = ours
+            pids.append(pid)
+        return [self.awaited(pid) for pid in pids][-1]
+
+    def capture(self, tree):
+        """What commands write."""
+        ours, theirs = os.pipe()
+        pid = self.fork()
+        if pid == 0:
+            os.dup2(theirs, 1)
+            os.close(ours)
+            os.close(theirs)
+            self.child(tree)
+        os.close(theirs)
+        parts = b""
+        while piece := os.read(ours, 65536):
+            parts += piece
+        os.close(ours)
+        self.captured = self.awaited(pid)
+        return parts.replace(b"\0", b"").decode("utf-8", "surrogateescape").rstrip("\n")
+
+    def on_redirect(self, body, redirections, line, *, final, tested):
+        self.line = line
+        with self.redirected(redirections) as done:
+            return self.run(body, tested=tested) if done else 2
+
+    def run_file(self, path, opener=None):
+        """A script in a file: its exit code."""
         try:
             text = content(path).decode("utf-8", "surrogateescape")
         except OSError as error:
             words = "No such file" if error.errno == 2 else error.strerror
-            os.write(2, f"{self.name}: 0: cannot open {path}: {words}\n".encode())
+            os.write(2, f"{opener or self.name}: 0: cannot open {path}: {words}\n".encode("utf-8", "surrogateescape"))
             return 2 if error.errno == 2 else 126
-        return self.run_text(text)
+        return self.main(text)
