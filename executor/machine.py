@@ -42,6 +42,16 @@ class Boot:
     """What fresh entropy, clock and identity took, after it was let run and before anything else."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What a stop found: VMs that libvirt suspended, and those whose QEMU process was stopped instead."""
+
+    suspended: tuple[str, ...]
+    by_force: tuple[str, ...]
+    missed: tuple[str, ...]
+    """Neither worked: they are gone, or nobody knows their process."""
+
+
 class Session(Protocol):
     """The agent's side of a machine; see `executor/channel/session.py` for the errors each raises."""
 

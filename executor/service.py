@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from executor import violations
 from executor.api import Engine, Request
@@ -15,27 +14,22 @@ from executor.builds import Builds
 from executor.clock import Clock, SystemClock
 from executor.control.kill import KillOrder
 from executor.deadman import DeadMan
-from executor.domain import VmHost, choose_engine
-from executor.domain.brake import Stopped
-from executor.domain.engine import EngineVerdict
 from executor.errors import InvalidInputError, MisuseError
 from executor.forecast import load
 from executor.governance import Governance
 from executor.host_facts import measuring
-from executor.image import ensure_agent_disk, ensure_gold_image
 from executor.keys import KeyStore, Role
 from executor.lease import LeaseAuthority
 from executor.lease.announce import Announcer
-from executor.machine import MachineProvider
+from executor.machine import MachineProvider, Stopped
 from executor.network import Network, NetworkConfig
 from executor.oracle import statement, workflow
 from executor.oracle.workflow import Candidate, Examination
 from executor.outcome import Outcome
-from executor.paths import cache_dir, private_dir, runtime_dir, state_dir
+from executor.paths import private_dir, runtime_dir, state_dir
 from executor.pipeline import Pipeline
 from executor.policy import PolicyEngine
 from executor.pool import PoolPlan
-from executor.pool.warm import WarmProvider
 from executor.run_record import RunRecord
 from executor.sentinel import patterns
 from executor.sentinel.review import Sentinel
@@ -44,6 +38,10 @@ from executor.sim.clock import SimClock
 from executor.sim.kernel.process import UnmodelledError
 from executor.sim.network.segment import Beyond
 from executor.svf import SvfLog
+
+if TYPE_CHECKING:
+    from executor.domain import VmHost
+    from executor.pool.warm import WarmProvider
 
 Wanted = Literal["auto", "kvm", "tcg", "sim"]
 
@@ -243,7 +241,10 @@ def open_executor(  # noqa: PLR0913 - what an executor is made of, all by name
             host, facts = open_machines(virtual, resources, recorder=log, beyond=beyond, after=events)
             provider = host
         else:
-            host, provider, facts = _machines(engine, clock, progress, resources, network, pool, log)
+            from executor.pool import opened  # noqa: PLC0415 - libvirt and images, which no simulated machine needs
+
+            real = "auto" if engine == "sim" else engine
+            host, provider, facts = opened.open_machines(real, clock, progress, resources, network, pool, log)
         authority = LeaseAuthority(state, clock, keys.issuer(), keys.ring)
         resources.callback(authority.close)
         budget = Budget()
@@ -284,37 +285,6 @@ def _loaded(log: SvfLog) -> Callable[[str, Mapping[str, Any]], None]:
         log.emit(kind, "cp16", policy_digest=str(data["policy_digest"]), data=data)
 
     return record
-
-
-def _machines(
-    engine: Wanted,
-    clock: Clock,
-    progress: Callable[[str], None],
-    resources: ExitStack,
-    network: NetworkConfig | None,
-    plan: PoolPlan,
-    log: SvfLog,
-) -> tuple[VmHost, WarmProvider, dict[str, Any]]:
-    gold = ensure_gold_image(progress)
-    agent = ensure_agent_disk()
-    host = VmHost(gold, agent, runtime=runtime_dir(), cache=cache_dir(), clock=clock, network=network)
-    resources.callback(host.close)
-    for reaped in filter(lambda reaped: reaped.processes or reaped.overlays, host.reaped):
-        progress(f"reaped what a killed executor left: {len(reaped.processes)} VMs, {reaped.overlays} overlays")
-    verdict: EngineVerdict = choose_engine("auto" if engine == "sim" else engine, host, cache_dir(), progress)
-    facts = {
-        "engine": verdict.engine,
-        "engine_reason": verdict.reason,
-        "versions": host.hypervisor.versions(),
-        "digests": {"image": gold.digest, "agent": agent.digest},
-    }
-    console = os.environ.get("CORDON_DEBUG_CONSOLE") == "1"
-    provider = WarmProvider(host, verdict.engine, clock, plan=plan, recorder=log, debug_console=console, say=progress)
-    resources.callback(provider.close)
-    for profile in plan.warm:
-        provider.warm_up(profile)
-    facts["figures"] = {"cold_boot_ns": provider.cold_boot_ns}
-    return host, provider, facts
 
 
 def _keys(state: Path, clock: Clock, *, drill: bool) -> KeyStore:

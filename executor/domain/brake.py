@@ -7,24 +7,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from executor.domain.vm import Vm
 from executor.errors import CordonError
+from executor.machine import Stopped
 
 OBEY_S: Final = 0.5
 """How long libvirt may take over all suspends; half of the second a SCRAM has in all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """What a stop found: VMs that libvirt suspended, and those whose QEMU process was stopped instead."""
-
-    suspended: tuple[str, ...]
-    by_force: tuple[str, ...]
-    missed: tuple[str, ...]
-    """Neither worked: they are gone, or nobody knows their process."""
 
 
 def stop_all(vms: Iterable[Vm]) -> Stopped:

@@ -10,13 +10,14 @@ from typing import Literal
 
 from executor.clock import Clock
 from executor.domain.artifacts import Artifacts, publish
-from executor.domain.brake import Stopped, let_go, stop_all
+from executor.domain.brake import let_go, stop_all
 from executor.domain.groups import Groups
 from executor.domain.hypervisor import QEMU_USER, Hypervisor
 from executor.domain.rundir import Reaped, RunDir, process_root, reap_dead
 from executor.domain.vm import Ground, Source, Vm, VmSettings
 from executor.errors import OutsideError, outside
 from executor.image import AgentDisk, GoldImage
+from executor.machine import Stopped
 from executor.network import Network, NetworkConfig
 
 Connection = Literal["embed", "system"]

@@ -14,11 +14,10 @@ from executor.api import Engine
 from executor.channel.channel_pb2 import Finished, Output, Sample, Started
 from executor.channel.host import ChannelTimeoutError
 from executor.channel.session import Denial
-from executor.domain.brake import Stopped
 from executor.fate import AGENT_CRASHED, Fate
 from executor.guest.errors import DeniedError
 from executor.intent import Command, FileIn, Limits
-from executor.machine import Boot, Profile
+from executor.machine import Boot, Profile, Stopped
 from executor.network.plan import reach_of
 from executor.network.plane import OPEN_CARD
 from executor.outcome import CollectedFile
