@@ -27,6 +27,7 @@ from executor.sim.agent.preparation import Lease, Preparation
 from executor.sim.agent.sources import document
 from executor.sim.agent.task import MIB, Task
 from executor.sim.clock import SimClock
+from executor.sim.files import sandbox
 from executor.sim.files.world import World
 from executor.sim.kernel.kernel import Kernel
 from executor.sim.kernel.process import Process, UnmodelledError
@@ -98,7 +99,7 @@ class Guest:
             for pid, name in ((1, "init"), (2, "kthreadd")):
                 self.kernel.processes[pid] = launch.guest_process(self.world, pid, name)
             self.kernel.processes[60] = self._agent
-        table = self.world.sandbox(config, self.kernel.processes.values)
+        table = sandbox.mounts_of(self.world, config, self.kernel.processes.values)
         launcher = launch.launcher(self.world, config, table, 1 if own else 101, sandbox_plan.lowered(terms))
         self.kernel.processes[launcher.pid] = launcher
         self.kernel.next_pid = (pid for pid in range(launcher.pid + 1, 1 << 22) if pid not in self.kernel.processes)

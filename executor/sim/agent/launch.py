@@ -12,6 +12,7 @@ from executor.sim.agent.sources import groups, profile
 from executor.sim.agent.task import MIB, Task
 from executor.sim.calls.identity import root_credentials
 from executor.sim.calls.programs import become, runnable
+from executor.sim.files import sandbox
 from executor.sim.files.mounts import MountTable, Place
 from executor.sim.files.nodes import Node, error
 from executor.sim.files.world import World
@@ -53,7 +54,7 @@ def launcher(
     made.limits.setdefault(RLIMITS["RLIMIT_NOFILE"], NOFILE_WITHOUT)
     made.limits.setdefault(RLIMITS["RLIMIT_MEMLOCK"], (8 * MIB, 8 * MIB))
     made.filter = profile() if "seccomp" in config["linux"] else None
-    made.landlock = world.landlock(table, wanted["args"], {gid: name for name, gid in groups().items()})
+    made.landlock = sandbox.landlock(world, table, wanted["args"], {gid: name for name, gid in groups().items()})
     numbers = {"mount": "mnt", "network": "net"}
     kinds = {numbers.get(one["type"], one["type"]) for one in config["linux"]["namespaces"]}
     made.namespaces = Namespaces(**dict.fromkeys(kinds, 1))
