@@ -24,6 +24,8 @@ class Priority(IntEnum):
     NORMAL = 2
     LOW = 3
 
+    __hash__ = int.__hash__  # an Enum's own is Python and hashes the name, at each look into a table of lanes
+
 
 @dataclass(frozen=True, slots=True)
 class Command:

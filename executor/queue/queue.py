@@ -12,7 +12,7 @@ Not thread-safe on purpose: whoever shares it holds a lock.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
@@ -42,7 +42,8 @@ class PriorityQueue(Generic[Task]):
         self.capacity: Final = capacity
         self.share = share
         self._owner_of = owner_of
-        self._owned: Counter[str] = Counter()
+        self._owned: dict[str, int] = {}
+        """By owner; a Counter's ways to add and to take out are Python."""
         self._lanes: Final[dict[Priority, deque[Task]]] = {priority: deque() for priority in sorted(Priority)}
         self._length = 0
 
@@ -74,13 +75,20 @@ class PriorityQueue(Generic[Task]):
                 raise RequestRefusedError(503, FULL, f"{self.capacity} tasks wait already; come back later")
             have = self._owned[owner]
             raise RequestRefusedError(503, OVER_SHARE, f"{have} tasks of yours wait, the rest is kept for others")
-        self._owned[owner] += 1
+        self._owned[owner] = self._owned.get(owner, 0) + 1
         self._lanes[priority].append(task)
         self._length += 1
-        return sum(len(lane) for at, lane in self._lanes.items() if at <= priority) - 1
+        before = -1
+        for at, lane in self._lanes.items():
+            if at > priority:
+                break
+            before += len(lane)
+        return before
 
     def pop(self) -> Task | None:
         """Take the task whose turn it is; None when nobody waits."""
+        if not self._length:
+            return None
         for lane in self._lanes.values():
             if lane:
                 self._length -= 1
@@ -116,8 +124,10 @@ class PriorityQueue(Generic[Task]):
     def _left(self, task: Task) -> None:
         """`task` waits no more; owners of nothing take no memory."""
         owner = self._owner_of(task)
-        self._owned[owner] -= 1
-        if not self._owned[owner]:
+        left = self._owned[owner] - 1
+        if left:
+            self._owned[owner] = left
+        else:
             del self._owned[owner]
 
     def depths(self) -> dict[str, int]:

@@ -43,7 +43,8 @@ class Arrivals:
         """Every arrival in order."""
         end = self.from_s + self.for_s
         found = {"poisson": self._poisson, "every": self._every, "bursty": self._bursty, "trace": self._trace}
-        return takewhile(lambda at: at < end, found[self.process](stream))
+        times = found[self.process](stream)
+        return times if end == float("inf") else takewhile(lambda at: at < end, times)
 
     def _poisson(self, stream: Random) -> Iterator[float]:
         at, rate, draw = self.from_s, self.rates[0], stream.expovariate

@@ -23,7 +23,7 @@ from executor.queue.queue import PriorityQueue
 from harness.simulate.durations import Sampler, stream
 from harness.simulate.load import UNLIMITED_MB, Incident, Load
 from harness.simulate.measures import Measures, Scram
-from harness.simulate.parts import Host, Submitter, Task
+from harness.simulate.parts import Call, Host, Submitter, Task
 from harness.simulate.policy_table import Answers
 from harness.simulate.trouble import Trouble
 
@@ -71,11 +71,14 @@ class Model:
         self.free = serving.workers * serving.hosts
         self.workers = self.free
         """Of the hosts that are up, at a task or free."""
-        self._stages = {
-            name: getattr(load.stages, name).sampler(stream(load.seed, name))
-            for name in ("review_s", "decision_s", "lease_s")
-            if not getattr(load.stages, name).nothing
-        }
+        self._review, self._decision, self._lease = (
+            None if duration.nothing else duration.sampler(stream(load.seed, name))
+            for name, duration in (
+                ("review_s", load.stages.review_s),
+                ("decision_s", load.stages.decision_s),
+                ("lease_s", load.stages.lease_s),
+            )
+        )
         self._clone: Sampler = serving.clone_s.sampler(stream(load.seed, "clone"))
         self._renew: Sampler = (serving.refill_s or serving.clone_s).sampler(stream(load.seed, "refill"))
         self._acquire: Sampler = serving.acquire_s.sampler(stream(load.seed, "acquire"))
@@ -107,8 +110,8 @@ class Model:
 
     def at(self, moment: float, step: Any, value: object) -> None:
         """Have `step` called with `value` at `moment`, or now where that is past."""
-        event = simpy.events.Timeout(self.env, max(0.0, moment - self.env.now), value)
-        event.callbacks.append(step)
+        delay = moment - self.env.now
+        Call(self.env, delay if delay > 0 else 0.0, step, value)
 
     def _next(self, submitter: Submitter) -> None:
         moment = next(submitter.times, None)
@@ -119,8 +122,9 @@ class Model:
         if not self._to_come:
             return
         self._to_come -= 1
-        submitter, now, measures = event.value, self.env.now, self.measures
-        self._next(submitter)
+        submitter, now, measures = event.what, self.env.now, self.measures
+        if (moment := next(submitter.times, None)) is not None:
+            Call(self.env, moment - now if moment > now else 0.0, self._arrive, submitter)
         # Drawn also for whoever is refused: what one task is like must not depend on what became of another.
         task = Task(submitter, now, submitter.priority(), submitter.service())
         measures.arrived += 1
@@ -138,7 +142,8 @@ class Model:
         else:
             self.queue.push(task, task.priority)
             self.dispatch()
-            measures.longest_queue = max(measures.longest_queue, len(self.queue))
+            if (length := len(self.queue)) > measures.longest_queue:
+                measures.longest_queue = length
 
     def _refuse(self, task: Task, code: str) -> None:
         self.measures.refused[code] += 1
@@ -150,6 +155,8 @@ class Model:
         """Give waiting tasks to free workers, as long as there are both."""
         if self._dispatching:
             return  # a task that ended at once: the loop below goes on with its worker
+        if not self.free and self.draining is None:
+            return
         self._dispatching = True
         while self.free and self.stopped is None:
             task = self.queue.pop()
@@ -196,10 +203,9 @@ class Model:
             answers = task.source.answers
             task.denial = (answers.unreviewed if answers else "") or UNREVIEWED
             return self.unreviewed.answers_after_s
-        stages = self._stages
-        took = stages["review_s"]() if "review_s" in stages else 0.0
-        if "decision_s" in stages:
-            decision = stages["decision_s"]() * self.slow
+        took = self._review() if self._review else 0.0
+        if self._decision:
+            decision = self._decision() * self.slow
             if decision > DECISION_TIMEOUT_S:
                 task.denial = UNAVAILABLE
                 return took + DECISION_TIMEOUT_S
@@ -208,12 +214,12 @@ class Model:
         if answers is not None:
             balance = self._budget.balance(task.source.requester, round(self.env.now * NS)) if self._budget else 0
             task.denial = answers.denial(balance, host.alive)
-        if not task.denial and "lease_s" in stages:
-            took += stages["lease_s"]()
+        if self._lease and not task.denial:
+            took += self._lease()
         return took
 
     def _judged(self, event: Any) -> None:
-        task, token = event.value
+        task, token = event.what
         if task.token == token:
             del task.host.judging[task]
             self._decided(task)
@@ -257,7 +263,7 @@ class Model:
 
     def finish(self, event: Any) -> None:
         """The task's run is over, unless the event is out of date."""
-        task, token = event.value
+        task, token = event.what
         if task.token != token:
             return
         host = task.host
@@ -285,8 +291,7 @@ class Model:
 
     def later(self, delay: float, step: Any, task: Task) -> None:
         """Have `step` called with `task` and its token of now."""
-        event = simpy.events.Timeout(self.env, delay, (task, task.token))
-        event.callbacks.append(step)
+        Call(self.env, delay, step, (task, task.token))
 
     # The pool.
 
@@ -312,7 +317,7 @@ class Model:
             self.at(self.env.now + self._renew(), self._cloned, (host, host.life))
 
     def _cloned(self, event: Any) -> None:
-        host, life = event.value
+        host, life = event.what
         if host.life == life:
             self.measures.cloned += 1
             host.cloning = 0

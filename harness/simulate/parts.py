@@ -6,12 +6,28 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
+
+import simpy
 
 from executor.intent import Priority
 from harness.simulate.durations import Sampler, stream
 from harness.simulate.load import Source
 from harness.simulate.measures import Party
 from harness.simulate.policy_table import Answers
+
+
+class Call(simpy.Event):
+    """One call of `step` with itself, `delay` seconds from now: simpy's Timeout, but made with what is to be called."""
+
+    def __init__(self, env: simpy.Environment, delay: float, step: Any, value: object) -> None:
+        """`value` is what it is about."""
+        self.env = env
+        self.callbacks = [step]
+        self._value = value
+        self._ok = True
+        self.what = value
+        env.schedule(self, delay=delay)
 
 
 class Task:

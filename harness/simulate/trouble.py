@@ -41,7 +41,7 @@ class Trouble:
             self._model.at(incident.until_s, step, value)
 
     def _scram(self, event: Any) -> None:
-        model, incident = self._model, event.value
+        model, incident = self._model, event.what
         now = model.env.now
         stop = model.stopped = Scram(now)
         model.measures.scrams.append(stop)
@@ -58,13 +58,13 @@ class Trouble:
         self._until(incident, self._resume, stop)
 
     def _resume(self, event: Any) -> None:
-        stop: Scram = event.value
+        stop: Scram = event.what
         stop.resumed_s = self._model.env.now
         self._model.stopped, self._model.draining = None, stop
         self._model.dispatch()
 
     def _hosts_lost(self, event: Any) -> None:
-        model, incident = self._model, event.value
+        model, incident = self._model, event.what
         now = model.env.now
         lost = [host for host in model.hosts if host.up][: incident.hosts]
         for host in lost:
@@ -80,7 +80,7 @@ class Trouble:
 
     def _hosts_back(self, event: Any) -> None:
         model = self._model
-        hosts: list[Host] = event.value
+        hosts: list[Host] = event.what
         for host in hosts:
             host.back(model.env.now, model.load.serving.workers)
             model.free += host.free
@@ -89,15 +89,15 @@ class Trouble:
         model.dispatch()
 
     def _reviewers_down(self, event: Any) -> None:
-        self._model.unreviewed = event.value
-        self._until(event.value, self._reviewers_back, None)
+        self._model.unreviewed = event.what
+        self._until(event.what, self._reviewers_back, None)
 
     def _reviewers_back(self, _: Any) -> None:
         self._model.unreviewed = None
 
     def _opa_slow(self, event: Any) -> None:
-        self._model.slow = event.value.factor
-        self._until(event.value, self._opa_quick, None)
+        self._model.slow = event.what.factor
+        self._until(event.what, self._opa_quick, None)
 
     def _opa_quick(self, _: Any) -> None:
         self._model.slow = 1.0
