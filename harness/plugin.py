@@ -92,22 +92,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
             shutil.rmtree(config.stash[SESSION].state, ignore_errors=True)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """Collecting makes much and drops next to nothing: it is not searched for cycles, now or after each run.
-
-    A search through all of it took a tenth of a second, a dozen times a session.
-    """
-    searched = gc.isenabled()
-    gc.disable()
-    try:
-        return (yield)
-    finally:
-        gc.freeze()
-        if searched:
-            gc.enable()
-
-
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:
     """A YAML file below `scenarios`, or named on the command line."""
     if file_path.suffix not in {".yaml", ".yml"}:
