@@ -5,7 +5,6 @@ The full disk is a small tmpfs in a mount namespace of a child's own; nobody els
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import subprocess
@@ -13,52 +12,26 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from executor.clock import ManualClock, SystemClock
-from executor.errors import AuditError, OutsideError
-from executor.keys import SeedSigner
+from executor.clock import ManualClock
+from executor.errors import OutsideError
 from executor.svf import SvfLog, machine, read, verify
 from executor.svf.files import log_files
+from fixtures import small_room
+from fixtures.small_room import SIGNER
 from harness.judgement.facts import Facts
 from harness.procedures.registry import procedure
 from harness.procedures.stage import Stage
 
-SIGNER: Final = SeedSigner(bytes(range(32)))
 ROOM: Final = "12m"
 SECONDS: Final = 60
-
-
-def _emit(log: SvfLog, kind: str, actor: str, **data: Any) -> str:
-    """`recorded`, or the code of the refusal."""
-    try:
-        log.emit(kind, actor, intent_id="intent-1", data=data)
-    except AuditError as error:
-        return error.code
-    return "recorded"
-
-
-def in_small_room(folder: Path, *, fill: bool) -> dict[str, Any]:
-    """What becomes of new work and of what runs when nothing is left on `folder`'s disk."""
-    with SvfLog.open(folder / "trail", SystemClock(), SIGNER) as log:
-        _emit(log, "intent_event.SUBMITTED", "cbo")
-        if fill:
-            with contextlib.suppress(OSError), (folder / "filling").open("wb", buffering=0) as filling:
-                while filling.write(bytes(1 << 16)):
-                    pass
-            for _ in range(20_000):  # what is kept ready is used up by what runs
-                if _emit(log, "intent_event.SUBMITTED", "cbo") != "recorded":
-                    break
-                log.emit("resource_event.ALERT", "cp19", intent_id="intent-1", data={"pad": "x" * 2000})
-        new = _emit(log, "intent_event.SUBMITTED", "cbo")
-        running = _emit(log, "resource_event.ALERT", "cp19", n=1)
-    whole = verify(folder / "trail", {SIGNER.kid: SIGNER.public}).records > 0
-    return {"new_work": new, "running": running, "whole": whole}
 
 
 @procedure()
 def audit_disk_full(stage: Stage, *, fill: bool = True) -> Facts:
     """Fills the disk under a trail: new work is refused, what runs is still recorded, and the trail stays whole."""
     folder = stage.folder()
-    script = f"mount -t tmpfs -o size={ROOM} none {folder} && exec {sys.executable} -m {__name__} {folder} {int(fill)}"
+    child = f"{sys.executable} -m {small_room.__name__} {folder} {int(fill)}"
+    script = f"mount -t tmpfs -o size={ROOM} none {folder} && exec {child}"
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script],
         capture_output=True,
@@ -102,7 +75,3 @@ def audit_crash(stage: Stage, *, crash: bool = True, looked: bool = True) -> Fac
         "unfinished": sorted({fault.key for fault in faults}),
         "whole": whole,
     }
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(in_small_room(Path(sys.argv[1]), fill=sys.argv[2] == "1")))
