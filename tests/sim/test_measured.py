@@ -49,6 +49,13 @@ print(s.accept()[0].getsockname()); told(lambda: socket.socket(1).bind("/workspa
 ITSELF: Final = """\
 told(lambda: os.open("/dev/tty", os.O_RDWR)); print(sorted(os.listdir("/proc/self/fd"))); print(os.getresuid())
 """
+NAMELESS: Final = """\
+def made(place, how=os.O_RDWR): return os.open(place, os.O_TMPFILE | how, 0o640)
+f = made("."); os.write(f, b"text")
+print(os.pread(f, 9, 0), os.fstat(f).st_nlink, oct(os.fstat(f).st_mode), os.listdir("."))
+for place in ("/etc/passwd", "/etc", "/proc", "/dev", "/no"): told(lambda: made(place))
+told(lambda: made(".", os.O_RDONLY)); print(os.readlink(f"/proc/self/fd/{f}").endswith(" (deleted)"))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +74,10 @@ def provider() -> Iterator[SimProvider]:
         (ALARM, "alarm\non\n"),
         (SIZES, "EINVAL\nEINVAL\n1048576\nEDQUOT\n0o100755\n"),
         (SOCKETS, "EPROTONOSUPPORT\nESOCKTNOSUPPORT\nEAFNOSUPPORT\nEAFNOSUPPORT\n/workspace/s\nEADDRINUSE\n"),
+        (NAMELESS, "b'text' 0 0o100640 ['script.py']\nENOTDIR\nEROFS\nEACCES\nEACCES\nENOENT\nEINVAL\nTrue\n"),
         (ITSELF, "ENXIO\n['0', '1', '2', '3']\n(1000, 1000, 1000)\n"),
     ],
-    ids=["renames", "locks", "alarm", "sizes", "sockets", "itself"],
+    ids=["renames", "locks", "alarm", "sizes", "sockets", "nameless", "itself"],
 )
 def test_a_program_sees_what_it_sees_on_a_machine(provider: SimProvider, script: str, seen: str) -> None:
     """Values and errors as an emulated guest gave them."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from executor.sim.calls.table import call
 from executor.sim.files.mounts import Place
-from executor.sim.files.nodes import Node, error
+from executor.sim.files.nodes import Dentry, Node, error
 from executor.sim.kernel.process import MAKE, READ, WRITE, WRITE_FILE, OpenFile, Pipe, Process
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OWN_TERMINAL: Final = os.makedev(5, 0)
 """/dev/tty: a task has none."""
+WITH_NAMELESS: Final = frozenset({"devtmpfs", "ext4", "tmpfs"})
+"""File systems that know files without a name; an overlay learned it after Linux 6.1."""
 BLOCK: Final = 4096
 """Bytes that a folder takes on the scratch disk."""
 
@@ -30,6 +32,8 @@ def open_(k: Kernel, p: Process, path: str, flags: int, mode: int, folder: int |
 
 def opening(k: Kernel, p: Process, path: str, flags: int, mode: int, folder: int | None) -> OpenFile:
     """An open file for `path`, made where asked for."""
+    if flags & os.O_TMPFILE == os.O_TMPFILE and not flags & os.O_PATH:
+        return _nameless(k, p, path, flags, mode, folder)
     place = None
     created = False
     if flags & os.O_CREAT and not flags & os.O_PATH:
@@ -53,6 +57,29 @@ def opening(k: Kernel, p: Process, path: str, flags: int, mode: int, folder: int
     if node.kind == stat.S_IFIFO:
         return _fifo(made)
     return made
+
+
+def _nameless(k: Kernel, p: Process, path: str, flags: int, mode: int, folder: int | None) -> OpenFile:
+    """O_TMPFILE: a file in no folder. Its inode is counted to the end: no file is told of its last close."""
+    if not flags & (os.O_WRONLY | os.O_RDWR):
+        raise error(errno.EINVAL)
+    where = p.find(path, folder, follow=not flags & os.O_NOFOLLOW)
+    into = where.dentry.node
+    if not into.is_dir:
+        raise error(errno.ENOTDIR)
+    if where.mount.read_only:
+        raise error(errno.EROFS)
+    if not p.permits(into, WRITE | 1):
+        raise error(errno.EACCES)
+    if into.system.kind not in WITH_NAMELESS:
+        raise error(errno.EOPNOTSUPP)
+    node = _inode(k, p, into, stat.S_IFREG | mode & 0o7777 & ~p.umask)
+    node.links = 0
+    place = Place(where.mount, Dentry(f"#{node.number} (deleted)", where.dentry, node))
+    p.check_write(place, WRITE_FILE)
+    if into.quota is not None:
+        into.quota.take_inode()
+    return OpenFile(place, node, flags & ~(os.O_TMPFILE & ~os.O_DIRECTORY))
 
 
 def _fifo(made: OpenFile) -> OpenFile:
@@ -142,16 +169,22 @@ def make(k: Kernel, p: Process, where: Place, name: str, mode: int) -> Place:
         folder.quota.take_inode()
         if stat.S_ISDIR(mode) and folder.system.kind == "ext4":
             folder.quota.take(BLOCK)
+    node = _inode(k, p, folder, mode)
+    if node.is_dir:
+        folder.links += 1
+        if folder.special == "cgroup":
+            k.world.fill_cgroup(node)
+    return Place(where.mount, where.dentry.add(name, node))
+
+
+def _inode(k: Kernel, p: Process, folder: Node, mode: int) -> Node:
+    """A new inode as one that is made in a folder is: whose it is, and what it takes from there."""
     node = Node(folder.system, mode, p.credentials.fsuid, p.credentials.gid[1])
     node.quota = folder.quota
     node.flags = folder.flags & 0x20000000
     node.project = folder.project
     if folder.mode & stat.S_ISGID:
         node.gid = folder.gid
-    if node.is_dir:
-        folder.links += 1
-        if folder.special == "cgroup":
-            k.world.fill_cgroup(node)
     now = k.clock.now_ns()
     node.times = [now, now, now]
-    return Place(where.mount, where.dentry.add(name, node))
+    return node
