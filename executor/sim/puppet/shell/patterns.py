@@ -9,7 +9,6 @@ CLASSES = {
     "blank": r" \t", "punct": re.escape(string.punctuation), "xdigit": "0-9A-Fa-f", "cntrl": r"\x00-\x1f\x7f",
     "print": r"\x20-\x7e", "graph": r"\x21-\x7e",
 }  # fmt: skip
-MAGIC = frozenset("*?[")
 
 
 def flat(text):
@@ -94,10 +93,18 @@ def trimmed(value, operator, pieces):
     return value
 
 
+def magic(pattern):
+    """Whether more than one text may fit. A bracket that is not closed is a letter, as in `[ -f name ]`."""
+    return any(
+        not quoted and (char in "*?" or (char == "[" and bracket(pattern, at) is not None))
+        for at, (char, quoted) in enumerate(pattern, 1)
+    )
+
+
 def matching(pieces):
     """Paths that fit a pattern, sorted; none when nothing does, or nothing in it is more than a letter."""
     pattern = letters(pieces)
-    if not any(char in MAGIC and not quoted for char, quoted in pattern):
+    if not magic(pattern):
         return []
     parts = [[]]
     for char, quoted in pattern:
@@ -117,7 +124,7 @@ def matching(pieces):
 
 def names(base, part, *, last):
     """What of a folder fits one part of a path."""
-    if not any(char in MAGIC and not quoted for char, quoted in part):
+    if not magic(part):
         name = whole("".join(char for char, _ in part))
         return [name] if not name or os.path.lexists(base + name) else []
     try:
