@@ -164,7 +164,7 @@ def test_a_program_that_only_computes_ends_at_its_wall_clock_to_the_nanosecond(p
 
 def test_a_guest_has_its_own_modules_of_the_helpers_names(provider: SimProvider) -> None:
     """Nothing of the helper's is imported by a guest's program: a file beside it of the same name is what it gets."""
-    own = "{'wire', 'shim', 'applets', 'shell', 'models', 'model_posix'}"
+    own = "{'wire', 'shim', 'applets', 'shell', 'models', 'model_ctypes'}"
     code = f"import sys; print([name for name in sys.modules if name.partition('.')[0] in {own}])"
     assert run(provider, "python3", "-c", code)[1] == "[]\n"
 

@@ -200,12 +200,11 @@ def load(raw_socket):
     global _raw
     _raw = raw_socket
     import model_ctypes
-    import model_posix
     import models
 
     before = dict(sys.modules)
-    made = {"posix": model_posix.module()} | {name: make() for name, make in models.MADE.items()}
-    own = {"shim", "wire", "model_posix", "models", "model_ctypes", "zygote", "__main__"}
+    made = {name: make() for name, make in models.MADE.items()}
+    own = {"shim", "wire", "models", "model_ctypes", "zygote", "__main__"}
     for name in list(sys.modules):
         if name not in KEPT and name.partition(".")[0] not in own and not name.startswith(("_frozen", "encodings")):
             del sys.modules[name]
