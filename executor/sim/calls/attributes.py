@@ -112,7 +112,7 @@ def setxattr(k: Kernel, p: Process, path: str | int, name: str, value: bytes) ->
         p.check(place, WRITE)
     else:
         raise error(errno.EOPNOTSUPP)
-    place.dentry.node.attributes[name] = value
+    place.dentry.node.attributes = {**place.dentry.node.attributes, name: value}
 
 
 @call("listxattr", "listxattr")
@@ -128,7 +128,8 @@ def removexattr(k: Kernel, p: Process, path: str | int, name: str) -> None:
     if name not in place.dentry.node.attributes:
         raise error(errno.ENODATA)
     setxattr(k, p, path, name, b"")
-    del place.dentry.node.attributes[name]
+    node = place.dentry.node
+    node.attributes = {key: value for key, value in node.attributes.items() if key != name}
 
 
 def _node(p: Process, path: str | int) -> Place:

@@ -6,7 +6,7 @@ import errno
 import itertools
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from executor.sim.files.nodes import Dentry, FileSystem, error
 
@@ -21,6 +21,8 @@ MAX_LINKS: Final = 40
 LINK: Final = stat.S_IFLNK
 NAME_MAX: Final = 255
 PATH_MAX: Final = 4096
+NOBODY: Final[Any] = None
+"""In the place of a process where nobody's rights are asked."""
 _number: Final = itertools.count(20)
 
 
@@ -188,6 +190,15 @@ class Walk:
             target = node.read(self.process).decode() if node.read else node.target
             place, _ = self.find(target, here)
         return place
+
+
+def below(table: MountTable, here: Place, name: str) -> Place:
+    """What stands in a folder under a name, without anybody's rights; raises ENOENT."""
+    node = here.dentry.node
+    found = (node.find(NOBODY, name) if node.find else None) or node.children.get(name)
+    if found is None:
+        raise error(errno.ENOENT)
+    return table.over(Place(here.mount, found))
 
 
 def longer(text: str, most: int) -> bool:

@@ -6,7 +6,8 @@ import errno
 import itertools
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -90,6 +91,9 @@ class Node:
     """Whether anything was ever mounted on it: a path leads through many nodes, and there are many mounts to ask."""
     hole = 0
     """Bytes behind `data` that nobody wrote, except what is in `far`."""
+    far: Mapping[int, bytes] = MappingProxyType({})
+    attributes: Mapping[str, bytes] = MappingProxyType({})
+    """Both are replaced, not changed."""
     target = ""
     rdev = 0
     flags = 0
@@ -118,9 +122,7 @@ class Node:
         self.gid = gid
         self.links = 2 if stat.S_ISDIR(mode) else 1
         self.data = bytearray()
-        self.far: dict[int, bytes] = {}
         self.times = [0, 0, 0]
-        self.attributes: dict[str, bytes] = {}
         self.children: dict[str, Dentry] = {}
 
     @property
@@ -152,7 +154,7 @@ class Node:
     def put(self, offset: int, data: bytes) -> None:
         """Overwrite: the room for it is there."""
         if offset > len(self.data):
-            self.far[offset] = data
+            self.far = {**self.far, offset: data}
             return
         grown = max(0, offset + len(data) - len(self.data))
         self.data[offset : offset + len(data)] = data
@@ -162,7 +164,8 @@ class Node:
         """Set the length; raises the error where it would be too much."""
         if size > MAX_FILE:
             raise error(errno.EFBIG)
-        self.far = {at: data for at, data in self.far.items() if at < size}
+        if self.far:
+            self.far = {at: data for at, data in self.far.items() if at < size}
         if size - len(self.data) > SPARSE:
             self.hole = size - len(self.data)
             return

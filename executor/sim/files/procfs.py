@@ -41,9 +41,13 @@ def virtual(parent: Dentry, name: str, read: Callable[[Process], bytes], mode: i
     """A file whose content is made when it is read."""
     node = Node(parent.node.system, stat.S_IFREG | mode)
     node.read = read
-    node.write = lambda _p, _data: None
+    node.write = _unheard
     parent.add(name, node)
     return node
+
+
+def _unheard(_process: Process, _data: bytes) -> None:
+    """What is written changes nothing."""
 
 
 class ProcFs:
@@ -56,13 +60,23 @@ class ProcFs:
         self._members = members
         self._whole = whole
         self._folders: dict[int, Dentry] = {}
+        self._looked_at = False
         root = self.system.root
         root.node.mode = stat.S_IFDIR | 0o555
         root.node.find = self._find
-        root.node.names = lambda _p: [str(one.pid) for one in self._members()]
-        self._machine(root)
+        root.node.names = self._names
 
-    def _machine(self, root: Dentry) -> None:
+    def _names(self, _process: Process) -> list[str]:
+        self._machine()
+        return [str(one.pid) for one in self._members()]
+
+    def _machine(self) -> None:
+        """The machine's own files, made when somebody looks for the first time: few look into the guest's."""
+        if not self._looked_at:
+            self._looked_at = True
+            self._fill_machine(self.system.root)
+
+    def _fill_machine(self, root: Dentry) -> None:
         for name in FILLED:
             virtual(root, name, lambda _p, _name=name: f"{_name}: of this machine\n".encode())  # type: ignore[misc]
         for name in OWNER_ONLY:
@@ -135,6 +149,7 @@ class ProcFs:
 
     def _find(self, process: Process, name: str) -> Dentry | None:
         if not name.isdecimal():
+            self._machine()
             return None
         for one in self._members():
             if one.pid == int(name):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from executor.sim.files import procfs, rootfs
-from executor.sim.files.mounts import NODEV, NOEXEC, NOSUID, RDONLY, Mount, MountTable, Place
+from executor.sim.files.mounts import NODEV, NOEXEC, NOSUID, RDONLY, Mount, MountTable, Place, below
 from executor.sim.files.nodes import FileSystem, Quota, deep, link
 from executor.sim.files.specials import COMMON, character_device
 from executor.sim.kernel.process import EXECUTE, WRITE_FILE, WRITE_HANDLED, WRITE_TREE, Landlock, Process
@@ -36,8 +36,7 @@ def mounts_of(world: World, config: Mapping[str, Any], members: Callable[[], Ite
         table = MountTable(Mount(upper, upper.root))
     for entry in config["mounts"]:
         _mount(world, table, entry, members)
-    for path in linux.get("maskedPaths", ()):
-        _mask(world, table, path)
+    _mask(world, table, linux.get("maskedPaths", ()))
     for path in linux.get("readonlyPaths", ()):
         try:
             place = world.at(table, path)
@@ -95,19 +94,24 @@ def _tmpfs(world: World, target: str, options: Sequence[str]) -> FileSystem:
     return system
 
 
-def _mask(world: World, table: MountTable, path: str) -> None:
-    """Cover a file with /dev/null and a folder with nothing; a path that is not there needs no mask."""
-    try:
-        place = world.at(table, path)
-    except OSError:
-        return
-    if place.dentry.node.is_dir:
-        empty = FileSystem("tmpfs", read_only=True)
-        empty.root.node.mode = stat.S_IFDIR | 0o1777
-        table.attach(Mount(empty, empty.root, RDONLY, locked=True), place)
-    else:
-        null = world.devtmpfs.root.node.children["null"]
-        table.attach(Mount(world.devtmpfs, null, RDONLY, locked=True), place)
+def _mask(world: World, table: MountTable, paths: Iterable[str]) -> None:
+    """Cover files with /dev/null and folders with nothing; a path that is not there needs no mask."""
+    null = world.devtmpfs.root.node.children["null"]
+    folders: dict[str, Place] = {}
+    for path in paths:
+        parent, _, name = path.rpartition("/")
+        try:
+            if parent not in folders:
+                folders[parent] = world.at(table, parent)
+            place = below(table, folders[parent], name)
+        except OSError:
+            continue
+        if place.dentry.node.is_dir:
+            empty = FileSystem("tmpfs", read_only=True)
+            empty.root.node.mode = stat.S_IFDIR | 0o1777
+            table.attach(Mount(empty, empty.root, RDONLY, locked=True), place)
+        else:
+            table.attach(Mount(world.devtmpfs, null, RDONLY, locked=True), place)
 
 
 def landlock(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import stat
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from executor.guest.kernel import HARDENING
 from executor.sim.calls.machine import noise
 from executor.sim.files import procfs, rootfs, sysfs
 from executor.sim.files.card import Network
-from executor.sim.files.mounts import NODEV, NOEXEC, NOSUID, RDONLY, Mount, MountTable, Place, full_path
+from executor.sim.files.mounts import NODEV, NOEXEC, NOSUID, RDONLY, Mount, MountTable, Place, below, full_path
 from executor.sim.files.nodes import Dentry, FileSystem, Node, Quota, deep, device, error, folder, link
 from executor.sim.files.sandbox import FLAGS
 from executor.sim.files.specials import (
@@ -118,11 +118,7 @@ class World(SpecialFiles, Network):
         here = table.over(Place(table.root, table.root.root))
         for part in path.strip("/").split("/"):
             if part:
-                node = here.dentry.node
-                found = node.children.get(part) or (node.find(_NOBODY, part) if node.find else None)
-                if found is None:
-                    raise error(errno.ENOENT)
-                here = table.over(Place(here.mount, found))
+                here = below(table, here, part)
         return here
 
     def _devices(self) -> FileSystem:
@@ -205,7 +201,3 @@ class World(SpecialFiles, Network):
     def fill_cgroup(self, node: Node) -> None:
         """A control group that was made."""
         sysfs.fill_group(self, Dentry("", None, node))
-
-
-_NOBODY: Any = None
-"""Where a look-up is nobody's."""
