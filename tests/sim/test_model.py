@@ -189,3 +189,21 @@ def test_executors_of_a_process_share_one_helper() -> None:
     states += [three is one, three.alive]
     shared.give_back(three)
     assert states == [True, True, False, False, True]
+
+
+@pytest.mark.parametrize(("weaken", "share"), [(frozenset(), 0.25), (frozenset({"cgroup"}), 1.0)])
+def test_a_busy_program_has_its_share_of_the_processor(
+    provider: SimProvider, weaken: frozenset[str], share: float
+) -> None:
+    """Its control group makes it slow; without one it has all of it."""
+    limits = Limits(cpu_quota=25, wallclock_timeout_s=20)
+    ended, _ = run(provider, "python3", "-c", "while True: pass", weaken=weaken, limits=limits)
+    assert ended.cause == Finished.WALLCLOCK
+    assert ended.usage.cpu_usec * 1000 / ended.duration_ns == pytest.approx(share, rel=0.02)
+
+
+def test_a_loop_of_the_shells_takes_no_seconds(provider: SimProvider) -> None:
+    """The model of a shell is slower than a shell is on an emulated processor: the task does not pay for that."""
+    loop = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; echo $i"
+    ended, written = run(provider, "sh", "-c", loop, limits=Limits(cpu_quota=10, wallclock_timeout_s=5))
+    assert (ended.cause, written) == (Finished.EXITED, "3000\n")

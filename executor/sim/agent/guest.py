@@ -106,6 +106,8 @@ class Guest:
         limits = config["linux"].get("resources", {})
         self.kernel.pids_limit = terms.limits.pids + 1 if terms.has("cgroup") else 0
         self.kernel.memory_limit = limits.get("memory", {}).get("limit", 0)
+        cpu = limits.get("cpu", {})
+        self.kernel.processor_share = min(100, 100 * cpu["quota"] // cpu["period"]) if cpu else 100
         return launcher
 
     # Files in and out -----------------------------------------------------------------------------------------------
@@ -163,6 +165,7 @@ class Guest:
         self.kernel.processes[60] = self._agent
         self.kernel.next_pid = iter(range(70, 1 << 22))
         self.kernel.pids_limit = self.kernel.memory_limit = 0
+        self.kernel.processor_share = 100
         task = self._new_task(task_id, self._agent)
         words = [one.decode("utf-8", "surrogateescape") for one in argv]
         child = launch.child(self.kernel, self._agent, words, {"PATH": "/usr/sbin:/usr/bin", "HOME": "/"}, task)
