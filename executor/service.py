@@ -35,7 +35,7 @@ from executor.sentinel import patterns
 from executor.sentinel.review import Sentinel
 from executor.sim import SimProvider, open_machines
 from executor.sim.clock import SimClock
-from executor.sim.kernel.process import UnmodelledError
+from executor.sim.kernel.ends import UnmodelledError
 from executor.sim.network.segment import Beyond
 from executor.svf import SvfLog
 

@@ -29,7 +29,7 @@ from executor.sim.agent.sources import GUEST
 from executor.sim.clock import SimClock
 from executor.sim.files import rootfs
 from executor.sim.files.world import RELEASE
-from executor.sim.kernel.process import UnmodelledError
+from executor.sim.kernel.ends import UnmodelledError
 from executor.sim.network.segment import Beyond, Segment
 from executor.sim.puppeteer import SHARED
 from executor.trail import Recorder

@@ -29,8 +29,10 @@ from executor.sim.agent.task import MIB, Task
 from executor.sim.clock import SimClock
 from executor.sim.files import sandbox
 from executor.sim.files.world import World
+from executor.sim.kernel.ends import UnmodelledError
+from executor.sim.kernel.group import Group
 from executor.sim.kernel.kernel import Kernel
-from executor.sim.kernel.process import Process, UnmodelledError
+from executor.sim.kernel.process import Process
 from executor.sim.network.segment import Segment
 from executor.sim.puppeteer import Zygote
 
@@ -103,11 +105,8 @@ class Guest:
         launcher = launch.launcher(self.world, config, table, 1 if own else 101, sandbox_plan.lowered(terms))
         self.kernel.processes[launcher.pid] = launcher
         self.kernel.next_pid = (pid for pid in range(launcher.pid + 1, 1 << 22) if pid not in self.kernel.processes)
-        limits = config["linux"].get("resources", {})
-        self.kernel.pids_limit = terms.limits.pids + 1 if terms.has("cgroup") else 0
-        self.kernel.memory_limit = limits.get("memory", {}).get("limit", 0)
-        cpu = limits.get("cpu", {})
-        self.kernel.processor_share = min(100, 100 * cpu["quota"] // cpu["period"]) if cpu else 100
+        pids = terms.limits.pids + 1 if terms.has("cgroup") else 0
+        self.kernel.group = Group.of(config["linux"].get("resources", {}), pids=pids)
         return launcher
 
     # Files in and out -----------------------------------------------------------------------------------------------
@@ -147,8 +146,6 @@ class Guest:
             task.deadline_ns = task.started_ns + limits.wallclock_timeout_s * 1_000_000_000
             task.output_left = limits.output_mb * MIB
         self.kernel.kills.clear()
-        self.kernel.oom_kills = self.kernel.forks_refused = 0
-        self.kernel.memory_peak = self.kernel.memory_now = self.kernel.cpu_ns = 0
         self.task = task
         return task
 
@@ -164,8 +161,7 @@ class Guest:
             self.kernel.processes[pid] = launch.guest_process(self.world, pid, name)
         self.kernel.processes[60] = self._agent
         self.kernel.next_pid = iter(range(70, 1 << 22))
-        self.kernel.pids_limit = self.kernel.memory_limit = 0
-        self.kernel.processor_share = 100
+        self.kernel.group = Group()
         task = self._new_task(task_id, self._agent)
         words = [one.decode("utf-8", "surrogateescape") for one in argv]
         child = launch.child(self.kernel, self._agent, words, {"PATH": "/usr/sbin:/usr/bin", "HOME": "/"}, task)
@@ -250,7 +246,7 @@ class Guest:
             self.outbound.append(self.sample(task))
             if self._over_quota():
                 task.stopped = task.stopped or "DISK"
-            elif self.kernel.forks_refused and task.output_left is not None:
+            elif self.kernel.group.forks_refused and task.output_left is not None:
                 task.stopped = task.stopped or "PIDS"
         return task.stopped is not None
 
@@ -296,20 +292,20 @@ class Guest:
         return Sample(
             task_id=task.task_id,
             at_ns=self.clock.monotonic_ns() - task.started_ns,
-            cpu_usec=self.kernel.cpu_ns // 1000,
-            memory_bytes=self.kernel.memory_now,
-            memory_peak_bytes=self.kernel.memory_peak,
+            cpu_usec=self.kernel.group.cpu_ns // 1000,
+            memory_bytes=self.kernel.group.memory,
+            memory_peak_bytes=self.kernel.group.memory_peak,
             disk_bytes=self.disk_bytes(),
             pids=max(0, self.kernel.counted() - 1),
             fds=max((len(one.files) for one in self.kernel.processes.values() if one.confined), default=0),
-            forks_refused=self.kernel.forks_refused,
+            forks_refused=self.kernel.group.forks_refused,
         )
 
     def _finish(self, task: Task) -> None:
         """Kill what is left, read what the pipes hold, say how it ended."""
         usage = self.sample(task)
         status = task.main.status if task.main is not None else None
-        if self.kernel.oom_kills:
+        if self.kernel.group.oom_kills:
             status = None
         self.kernel.finish(all_of_them=False)
         self._drain(task, whole=True)
@@ -317,10 +313,10 @@ class Guest:
             Facts(
                 wait_status=status if status is not None and task.main is not None else None,
                 stopped_for=task.stopped,
-                oom_kills=self.kernel.oom_kills,
+                oom_kills=self.kernel.group.oom_kills,
                 seccomp=tuple(self.kernel.kills),
                 disk_over=self._over_quota(),
-                forks_refused=self.kernel.forks_refused if task.output_left is not None else 0,
+                forks_refused=self.kernel.group.forks_refused if task.output_left is not None else 0,
             )
         )
         self.task = None

@@ -16,8 +16,9 @@ from executor.sim.files import sandbox
 from executor.sim.files.mounts import MountTable, Place
 from executor.sim.files.nodes import Node, error
 from executor.sim.files.world import World
+from executor.sim.kernel.ends import UnmodelledError
 from executor.sim.kernel.kernel import Kernel
-from executor.sim.kernel.process import CAPS, Credentials, Namespaces, OpenFile, Pipe, Process, UnmodelledError
+from executor.sim.kernel.process import CAPS, Credentials, Namespaces, OpenFile, Pipe, Process
 
 RLIMITS: Final = {
     "RLIMIT_CPU": 0, "RLIMIT_FSIZE": 1, "RLIMIT_DATA": 2, "RLIMIT_STACK": 3, "RLIMIT_CORE": 4, "RLIMIT_NPROC": 6,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from executor.sim.calls.table import Raw, call, raw
 from executor.sim.files.nodes import error
-from executor.sim.kernel.process import Process, WaitError
+from executor.sim.kernel.ends import EndedError, WaitError, exit_status
+from executor.sim.kernel.process import Process
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 @call("fork", "clone", lambda *_: (17,))
 def fork(k: Kernel, p: Process) -> int:
     """fork: the puppet splits once it is told that it may."""
-    if k.pids_limit and k.counted() >= k.pids_limit:
-        k.forks_refused += 1
+    if k.group.pids_limit and k.counted() >= k.group.pids_limit:
+        k.group.forks_refused += 1
         raise error(errno.EAGAIN)
     return k.split(p)
 
@@ -26,8 +27,6 @@ def fork(k: Kernel, p: Process) -> int:
 @call("exit", "exit_group")
 def exit_(k: Kernel, p: Process, code: int) -> None:
     """The end."""
-    from executor.sim.kernel.kernel import EndedError, exit_status  # noqa: PLC0415 - the kernel imports the calls
-
     k.end(p, exit_status(code))
     raise EndedError
 
@@ -35,8 +34,6 @@ def exit_(k: Kernel, p: Process, code: int) -> None:
 @call("die")
 def die(k: Kernel, p: Process, number: int) -> None:
     """Ended by a signal of its own doing."""
-    from executor.sim.kernel.kernel import EndedError  # noqa: PLC0415 - as above
-
     k.end(p, number)
     raise EndedError
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from executor.sim.calls.table import call, raw
-from executor.sim.kernel.process import Process, WaitError
+from executor.sim.kernel.ends import WaitError
+from executor.sim.kernel.process import Process
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from executor.sim.calls.table import call
 from executor.sim.files.nodes import SPARSE, Node, error
-from executor.sim.kernel.process import WRITE, OpenFile, Process, UnmodelledError
+from executor.sim.kernel.ends import UnmodelledError
+from executor.sim.kernel.process import WRITE, OpenFile, Process
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel

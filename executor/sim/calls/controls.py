@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from executor.sim.calls.table import call
 from executor.sim.files.nodes import error
-from executor.sim.kernel.process import OpenFile, Process, UnmodelledError
+from executor.sim.kernel.ends import UnmodelledError
+from executor.sim.kernel.process import OpenFile, Process
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from executor.sim.calls.table import call, raw
 from executor.sim.files.mounts import Place
 from executor.sim.files.nodes import Dentry, FileSystem, Node, error
-from executor.sim.kernel.process import OpenFile, Pipe, Process, WaitError
+from executor.sim.kernel.ends import WaitError
+from executor.sim.kernel.process import OpenFile, Pipe, Process
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel

@@ -11,17 +11,8 @@ from executor.sim.calls.opening import BLOCK, make, step
 from executor.sim.calls.table import call, raw
 from executor.sim.files.mounts import Place
 from executor.sim.files.nodes import Dentry, Node, error
-from executor.sim.kernel.process import (
-    MAKE,
-    READ,
-    REFER,
-    REMOVE_DIR,
-    REMOVE_FILE,
-    WRITE,
-    OpenFile,
-    Process,
-    UnmodelledError,
-)
+from executor.sim.kernel.ends import UnmodelledError
+from executor.sim.kernel.process import MAKE, READ, REFER, REMOVE_DIR, REMOVE_FILE, WRITE, OpenFile, Process
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from executor.sim.calls.table import Memory, call, raw
 from executor.sim.files.mounts import NOEXEC, NOSUID, Place
 from executor.sim.files.nodes import error
-from executor.sim.kernel.process import EXECUTE, READ, SEARCH, Process, UnmodelledError
+from executor.sim.kernel.ends import EndedError, UnmodelledError
+from executor.sim.kernel.process import EXECUTE, READ, SEARCH, Process
+from executor.sim.kernel.seccomp import pass_filter
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel
@@ -37,8 +39,6 @@ def fexecve(k: Kernel, p: Process, number: int, argv: list[str], environment: li
 
 
 def _execute(k: Kernel, p: Process, place: Place, path: str, argv: list[str], environment: list[list[str]]) -> None:
-    from executor.sim.kernel.kernel import EndedError  # noqa: PLC0415 - the kernel imports the calls
-
     program, argv = runnable(p, place, path, argv, SHEBANGS)
     p.argv, p.environment = tuple(argv), {one[0]: one[1] for one in environment}
     p.executable = p.path_of(place)
@@ -65,10 +65,8 @@ def become(p: Process, place: Place) -> None:
 @call("load")
 def load(k: Kernel, p: Process, path: str, argv: list[str]) -> None:
     """What the loader does with a program it is told: open, read, map as code, and be it from then on."""
-    from executor.sim.kernel.kernel import EndedError  # noqa: PLC0415 - the kernel imports the calls
-
     for name, arguments in (("openat", (0, 0, 0)), ("mmap", (0, 4096, 5, 2))):
-        k.pass_filter(p, name, arguments)
+        pass_filter(k, p, name, arguments)
     place = p.find(path)
     node = place.dentry.node
     if node.kind != stat.S_IFREG:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from executor.sim.calls.table import Memory, call, raw
 from executor.sim.calls.waiting import waiting
 from executor.sim.files.nodes import error
-from executor.sim.kernel.process import Process, WaitError
+from executor.sim.kernel.ends import EndedError, WaitError
+from executor.sim.kernel.process import Process
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel
@@ -38,8 +39,6 @@ def kill(k: Kernel, p: Process, pid: int, number: int) -> None:
 
 
 def _send(k: Kernel, p: Process, targets: list[Process], number: int) -> None:
-    from executor.sim.kernel.kernel import EndedError  # noqa: PLC0415 - the kernel imports the calls
-
     if not 0 <= number <= 64:
         raise error(errno.EINVAL)
     if not targets:
@@ -94,8 +93,6 @@ def sigmask(k: Kernel, p: Process, how: int, numbers: list[int]) -> list[int]:
     for number in freed:
         k.signal(p, number)
     if not p.alive:
-        from executor.sim.kernel.kernel import EndedError  # noqa: PLC0415 - the kernel imports the calls
-
         raise EndedError
     return before
 

@@ -14,7 +14,8 @@ from executor.sim.calls import wire
 from executor.sim.calls.table import call, raw
 from executor.sim.calls.waiting import waiting
 from executor.sim.files.nodes import Node, error
-from executor.sim.kernel.process import OpenFile, Process, UnmodelledError, WaitError
+from executor.sim.kernel.ends import UnmodelledError, WaitError
+from executor.sim.kernel.process import OpenFile, Process
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel
-    from executor.sim.kernel.process import Process
+from executor.sim.kernel.process import Process
 
 H = TypeVar("H", bound=Callable[..., Any])
 Handler = Callable[..., Any]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from executor.sim.calls.identity import may_look
 from executor.sim.calls.table import raw
 from executor.sim.files.nodes import error
-from executor.sim.kernel.process import Process, UnmodelledError
+from executor.sim.kernel.ends import UnmodelledError
+from executor.sim.kernel.process import Process
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel

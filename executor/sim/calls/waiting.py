@@ -6,7 +6,8 @@ import errno
 from typing import TYPE_CHECKING
 
 from executor.sim.files.nodes import error
-from executor.sim.kernel.process import Process, WaitError
+from executor.sim.kernel.ends import WaitError
+from executor.sim.kernel.process import Process
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel

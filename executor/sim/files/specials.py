@@ -8,7 +8,8 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from executor.sim.files.nodes import Dentry, FileSystem, Node, device, error
-from executor.sim.kernel.process import OpenFile, Pipe, Process, UnmodelledError, WaitError
+from executor.sim.kernel.ends import EndedError, UnmodelledError, WaitError
+from executor.sim.kernel.process import OpenFile, Pipe, Process
 
 if TYPE_CHECKING:
     from executor.sim.kernel.kernel import Kernel
@@ -105,8 +106,6 @@ class SpecialFiles:
         if not pipe.readers:
             k.signal(p, 13)
             if not p.alive:
-                from executor.sim.kernel.kernel import EndedError  # noqa: PLC0415 - the kernel imports the world
-
                 raise EndedError
             raise error(errno.EPIPE)
         room = pipe.size - len(pipe.buffer)

@@ -13,17 +13,17 @@ import itertools
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from executor.guest.ending import SeccompKill
-from executor.sim.calls.registered import ENTRIES, RAW
-from executor.sim.calls.table import Memory, Raw
 from executor.sim.clock import SimClock
 from executor.sim.files.nodes import error
 from executor.sim.files.world import World
-from executor.sim.kernel.filter import ALLOW, KILL, by_name, numbers
-from executor.sim.kernel.process import OpenFile, Pipe, Process, UnmodelledError, WaitError, released
+from executor.sim.kernel.ends import EndedError, UnmodelledError, WaitError
+from executor.sim.kernel.entry import dispatch
+from executor.sim.kernel.group import WHOLE, Group
+from executor.sim.kernel.process import OpenFile, Pipe, Process, released
 from executor.sim.puppeteer import GRACE_S, PATIENCE_S, Puppet, PuppetGoneError, Zygote
 
 CALL_NS: Final = 20_000
@@ -73,15 +73,7 @@ class Kernel:
         self.processes: dict[int, Process] = {}
         self.kills: list[SeccompKill] = []
         """What the audit record tells of seccomp."""
-        self.oom_kills = 0
-        self.memory_limit = 0
-        self.pids_limit = 0
-        self.processor_share = 100
-        """Percent of a processor that the task's group may use."""
-        self.forks_refused = 0
-        self.memory_peak = 0
-        self.memory_now = 0
-        self.cpu_ns = 0
+        self.group = Group()
         self.keys: dict[str, int] = {}
         self.unmodelled: list[str] = []
         self.next_pid: Iterator[int] = itertools.count(2)
@@ -200,10 +192,9 @@ class Kernel:
 
     def _charge(self, process: Process, real_ns: int) -> None:
         """Processor time that was used without a call; the group's share of the processor makes it last longer."""
-        share = self.processor_share if process.confined else 100
-        took = max(0, min(real_ns * SLOWDOWN * 100 // share, self.due_ns - self.clock.monotonic_ns()))
-        process.cpu_ns += took * share // 100
-        self.cpu_ns += took * share // 100
+        share = self.group.share if process.confined else WHOLE
+        took = max(0, min(real_ns * SLOWDOWN * WHOLE // share, self.due_ns - self.clock.monotonic_ns()))
+        process.cpu_ns += self.group.computes(took, share)
         self.clock.spend(took)
         self.over_time = self.clock.monotonic_ns() >= self.due_ns
 
@@ -215,12 +206,8 @@ class Kernel:
     def use_memory(self, process: Process, more: int) -> None:
         """Notice what a process holds; over the group's limit the whole group is killed, as memory.oom.group says."""
         process.memory = more
-        now = sum(one.memory for one in self.processes.values() if one.alive) + self.world.shared_memory()
-        over = bool(self.memory_limit) and now > self.memory_limit
-        self.memory_now = min(now, self.memory_limit) if self.memory_limit else now  # the kernel lets nobody above it
-        self.memory_peak = max(self.memory_peak, self.memory_now)
-        if over:
-            self.oom_kills += 1
+        held = sum(one.memory for one in self.processes.values() if one.alive) + self.world.shared_memory()
+        if not self.group.holds(held):
             for one in list(self.processes.values()):
                 if one.alive and one.confined:
                     self.end(one, SIGKILL)
@@ -244,7 +231,7 @@ class Kernel:
             self._interrupt_with_handler(process, message, again=again)
             return
         try:
-            self._ready.append((process, ["ok", self.dispatch(process, message, again=again)]))
+            self._ready.append((process, ["ok", dispatch(self, process, message, again=again)]))
         except WaitError as wait:
             self._blocked[process] = (message, wait.until_ns)
         except OSError as failure:
@@ -260,7 +247,7 @@ class Kernel:
         """Close what the puppet closed before it made a call; that call. Each takes its time and passes the filter."""
         for number in message[1]:
             with contextlib.suppress(OSError):
-                self.dispatch(process, ["close", number])
+                dispatch(self, process, ["close", number])
             self.clock.spend(CALL_NS)
         return message[2:]
 
@@ -285,7 +272,7 @@ class Kernel:
                 self._interrupt_with_handler(process, message, again=True)
                 continue
             try:
-                answer = ["ok", self.dispatch(process, message, again=True)]
+                answer = ["ok", dispatch(self, process, message, again=True)]
             except WaitError as wait:
                 self._blocked[process] = (message, wait.until_ns)
                 continue
@@ -309,67 +296,6 @@ class Kernel:
                 process.alarm_ns = 0
                 self.signal(process, int(signal.SIGALRM))
         self._wake()
-
-    # Calls ----------------------------------------------------------------------------------------------------------
-
-    def dispatch(self, process: Process, message: Sequence[Any], *, again: bool = False) -> Any:
-        """The answer to one call. `again`: it was let through before and has waited since."""
-        name, *arguments = message
-        if name == "syscall":
-            return self.by_number(process, int(arguments[0]), arguments[1], again=again)
-        if name == "unmodelled":
-            raise UnmodelledError(str(arguments[0]))
-        if name == "interrupt":
-            return self._interrupt(process, int(arguments[0]))
-        entry = ENTRIES.get(name)
-        if entry is None:
-            raise UnmodelledError(f"the call {name}")
-        if entry.system_call and not again:
-            self.pass_filter(process, entry.system_call, entry.filtered(*arguments))
-        return entry.handler(self, process, *arguments)
-
-    def pass_filter(self, process: Process, name: str, arguments: Sequence[int]) -> None:
-        """Ask the process's seccomp filter; raises the error it gives, or kills."""
-        if process.filter is None:
-            return
-        answer = process.filter.answer(name, arguments)
-        if answer == KILL:
-            self.kills.append(SeccompKill(process.pid, by_name().get(name, -1), 0xC000003E))
-            self.end(process, SIGSYS)
-            raise EndedError
-        if answer != ALLOW:
-            raise error(answer)
-
-    def by_number(self, process: Process, number: int, given: Sequence[Any], *, again: bool) -> Mapping[str, Any]:
-        """A system call by its number."""
-        number &= 0xFFFFFFFF
-        arguments = [Memory(one["bytes"], one["at"]) if isinstance(one, dict) else int(one) for one in given]
-        registers = [(one.address or 1) if isinstance(one, Memory) else one for one in arguments]
-        if number & X32 and process.filter is not None:
-            self.kills.append(SeccompKill(process.pid, number, 0xC000003E))
-            self.end(process, SIGSYS)
-            raise EndedError
-        name = numbers().get(number, "")
-        if not again:
-            self.pass_filter(process, name, registers)
-        if not name:
-            raise error(errno.ENOSYS)
-        handler = RAW.get(name)
-        if handler is None:
-            raise UnmodelledError(f"the system call {name}")
-        found = handler(self, process, [*arguments, 0, 0, 0, 0, 0, 0])
-        made = found if isinstance(found, Raw) else Raw(int(found or 0))
-        return {"ret": made.value, "out": made.out, "forked": made.forked}
-
-    def _interrupt(self, process: Process, number: int) -> int:
-        """int 0x80: the i386 entry, where a filter for x86_64 kills."""
-        if process.filter is not None:
-            self.kills.append(SeccompKill(process.pid, number, 0x40000003))
-            self.end(process, SIGSYS)
-            raise EndedError
-        if number != 20:
-            raise UnmodelledError(f"the i386 system call {number}")
-        return process.pid
 
     # Processes ------------------------------------------------------------------------------------------------------
 
@@ -526,12 +452,3 @@ class Kernel:
     def spread(self, number: int, *, group: int) -> list[Process]:
         """Living processes of a process group."""
         return [one for one in self.processes.values() if one.alive and one.group == group and number >= 0]
-
-
-class EndedError(Exception):
-    """The process that made the call is no more."""
-
-
-def exit_status(code: int) -> int:
-    """The wait status of an exit with `code`."""
-    return (code & 0xFF) << 8

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from executor.errors import OutsideError
 from executor.guest.sandbox_plan import ALL_CAPABILITIES
 from executor.sim.files.mounts import NODEV, MountTable, Place, Walk, full_path
 from executor.sim.files.nodes import Node, error
@@ -40,20 +39,6 @@ REFER: Final = 1 << 13
 WRITE_TREE: Final = WRITE_FILE | REMOVE_DIR | REMOVE_FILE | REFER | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 12
 WRITE_HANDLED: Final = WRITE_TREE | 1 << 6 | 1 << 11
 """Access rights of linux/landlock.h as fixtures/gold_image/launch.c handles them."""
-
-
-class WaitError(Exception):
-    """The call has to wait: it is made again when something has changed, at the latest at `until_ns`."""
-
-    def __init__(self, until_ns: int | None = None) -> None:
-        super().__init__()
-        self.until_ns = until_ns
-
-
-class UnmodelledError(OutsideError):
-    """Something the model has no answer to; the text names it. What it was asked for stays UNMEASURED."""
-
-    code = "sim.unmodelled"
 
 
 @dataclass(frozen=True, slots=True)
