@@ -38,13 +38,13 @@ from harness.simulate.durations import stream
 from harness.simulate.recorded import Recorded, read
 from harness.simulate.refit import as_load, mean, predicted_waits
 
-TASKS: Final = 60
+TASKS: Final = 160
 WORKERS: Final = 2
 POOL: Final = 1
 """What the service keeps."""
 WARM_UP: Final = 8
 """Tasks before, so that what is only made once is made, and to see what a task takes."""
-IDLE_S: Final = 600.0
+IDLE_S: Final = 1200.0
 ARRIVALS: Final = Arrivals("bursty", rates=(0.6, 5.0), stays=(8.0, 3.0))
 """In units of what a task takes here: 1.8 on average where 2 are served, on a slow machine as on a fast one."""
 MIX: Final = ((Priority.HIGH, 0.2), (Priority.NORMAL, 0.6), (Priority.LOW, 0.2))
