@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from executor.sim.calls.table import raw, text_of
-from executor.sim.files import procfs, sysfs
+from executor.sim.files import machine_facts, sysfs
 from executor.sim.files.mounts import Mount, Place
 from executor.sim.files.nodes import FileSystem, error
 from executor.sim.kernel.process import Process
@@ -41,7 +41,7 @@ def system_of(k: Kernel, p: Process, kind: str, source: str) -> FileSystem:
         "cgroup": sysfs.old_groups,
     }.get(kind)
     if kind == "binfmt_misc" and "binfmt_misc.ko" in k.world.modules:
-        maker = procfs.binary_formats
+        maker = machine_facts.binary_formats
     if maker is None:
         raise error(errno.ENODEV)
     return maker()

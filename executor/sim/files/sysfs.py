@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from executor.sim.files.nodes import Dentry, FileSystem, Node, deep, error, folder
-from executor.sim.files.procfs import virtual
+from executor.sim.files.virtual import virtual
 from executor.sim.kernel.process import Process
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from executor.guest.kernel import HARDENING
 from executor.sim.calls.machine import noise
-from executor.sim.files import procfs, rootfs, sysfs
+from executor.sim.files import machine_facts, procfs, rootfs, sysfs
 from executor.sim.files.card import Network
 from executor.sim.files.mounts import NODEV, NOEXEC, NOSUID, RDONLY, Mount, MountTable, Place, below, full_path
 from executor.sim.files.nodes import Dentry, FileSystem, Node, Quota, deep, device, error, folder, link
@@ -55,7 +55,7 @@ class World(SpecialFiles, Network):
         self.seed: Final = seed
         self.vm_id: Final = vm_id
         self.release: Final = RELEASE
-        self.settings: dict[str, str] = {**procfs.SYSCTLS, **BOOT_SETTINGS}
+        self.settings: dict[str, str] = {**machine_facts.SYSCTLS, **BOOT_SETTINGS}
         self.locked_down = "confidentiality" if hardened else "none"
         if hardened:
             self.settings |= {name: value for name, value in HARDENING if name not in ABSENT}
