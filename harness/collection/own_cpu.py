@@ -10,7 +10,10 @@ import os
 
 
 def keep_to_one(number: int, count: int) -> None:
-    """Keep this process, the `number`-th of `count`, and all it starts on one processor, where there are enough."""
+    """Keep this process, the `number`-th of `count`, and all it starts on one processor, where there are enough.
+
+    Numbers from `count` on are those of workers that took the place of one that died.
+    """
     usable = sorted(os.sched_getaffinity(0))
     if count <= len(usable):
-        os.sched_setaffinity(0, {usable[number]})
+        os.sched_setaffinity(0, {usable[number % count]})

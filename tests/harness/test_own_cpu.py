@@ -33,3 +33,8 @@ def test_each_of_as_many_as_there_are_processors_has_one_of_its_own() -> None:
 def test_more_than_there_are_processors_stay_where_the_scheduler_puts_them(more: int) -> None:
     """Two on one processor while another is idle would be worse than none kept."""
     assert kept(0, len(USABLE) + more) == USABLE
+
+
+def test_a_worker_in_the_place_of_a_dead_one_has_a_processor_too() -> None:
+    """xdist goes on counting."""
+    assert kept(len(USABLE), len(USABLE)) == USABLE[:1]
