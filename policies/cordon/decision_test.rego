@@ -19,7 +19,11 @@ test_any_other_missing_field_denies if {
 	lacking({path | some path, _ in places; path[0] != "intent"; not path in said}) == set()
 }
 
-said := {path | some path, _ in places; path[0] == "facts"; path[1] in {"reviews", "signatures", "presented"}}
+said contains path if {
+	some path, _ in places
+	path[0] == "facts"
+	path[1] in {"reviews", "signatures", "presented"}
+}
 
 # The paths without which a request is allowed all the same.
 lacking(paths) := {path |
