@@ -65,10 +65,11 @@ def pytest_configure(config: pytest.Config) -> None:
     except InvalidInputError as error:
         raise pytest.UsageError(str(error)) from None
     worker = _worker(config)
-    if _is_worker(config) and config.getoption("--engine") == "sim":
+    simulated = config.getoption("--engine") == "sim"
+    if _is_worker(config) and simulated:
         keep_to_one(int(worker.removeprefix("gw")), config.workerinput["workercount"])  # type: ignore[attr-defined] # xdist's
     state = config.getoption("--state")
-    fresh = simulated_root() if config.getoption("--engine") == "sim" else None
+    fresh = simulated_root() if simulated else None
     config.stash[IDS] = {}
     config.stash[RECORDS] = []
     config.stash[COVERED] = Covered()

@@ -22,15 +22,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from executor.errors import OutsideError
-from executor.sim.puppet.wire import HEAD, answered, unpacked
+from executor.sim.puppet.wire import HEAD, USUAL, answered, unpacked, whole
 
 ZYGOTE: Final = Path(__file__).parent / "puppet" / "zygote.py"
 START_S: Final = 30.0
 MAX_MESSAGE: Final = 64 * 1024 * 1024
-USUAL: Final = 4096
-"""Bytes that are read at first: most messages are less."""
-MOST_AT_ONCE: Final = 256 * 1024
-"""Bytes of one read. A puppet says nothing more before it has its answer, so a read never takes more than a message."""
 GRACE_S: Final = 0.02
 """Real seconds a puppet computes before its processor time is looked at."""
 PATIENCE_S: Final = 120.0
@@ -71,7 +67,9 @@ class Puppet:
 
     def waiting(self, timeout_s: float) -> bool:
         """Whether it has said something, waiting for at most `timeout_s` of real time."""
-        return bool(select.select([self._channel], [], [], timeout_s)[0])
+        poll = select.poll()  # `select` itself knows no descriptor from 1024 on
+        poll.register(self._channel, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
 
     def receive(self, patience_s: float = PATIENCE_S) -> Any:
         """Its next request; raises `PuppetGoneError`, also for what is no message.
@@ -79,20 +77,8 @@ class Puppet:
         Raises `TimeoutError` when it has said nothing for `patience_s` of real time.
         """
         first = self._more(USUAL, patience_s)
-        while len(first) < HEAD.size:
-            first += self._more(USUAL)
-        size, behind = HEAD.unpack_from(first)
-        if size + behind > MAX_MESSAGE:
-            raise PuppetGoneError
-        body = first[HEAD.size :]
-        if len(body) < size + behind:
-            parts = [body]
-            left = size + behind - len(body)
-            while left:
-                parts.append(self._more(min(left, MOST_AT_ONCE)))
-                left -= len(parts[-1])
-            body = b"".join(parts)
         try:
+            (size, _), body = whole(HEAD, first, self._more, MAX_MESSAGE)
             return unpacked(size, body)
         except (ValueError, RecursionError):
             raise PuppetGoneError from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -207,3 +209,17 @@ def test_a_loop_of_the_shells_takes_no_seconds(provider: SimProvider) -> None:
     loop = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; echo $i"
     ended, written = run(provider, "sh", "-c", loop, limits=Limits(cpu_quota=10, wallclock_timeout_s=5))
     assert (ended.cause, written) == (Finished.EXITED, "3000\n")
+
+
+def test_a_helper_is_heard_over_any_descriptor(provider: SimProvider) -> None:
+    """A service holds many; select() knows those below 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        ended, _ = run(provider, "python3", "-c", "sum(range(5_000_000))")
+    finally:
+        for handle in held:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert ended.cause == Finished.EXITED

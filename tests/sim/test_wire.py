@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.sim.puppet.wire import ANSWER, HEAD, answer, answered, packed, unpacked
+from executor.sim.puppet.wire import ANSWER, HEAD, answer, answered, packed, unpacked, whole
 
 PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=20) | st.binary(max_size=40)
 VALUES = st.recursive(
@@ -31,6 +31,25 @@ def test_an_answer_comes_out_as_it_went_in(value: object) -> None:
     raw = answered(value)
     assert ANSWER.unpack_from(raw)[0] == len(raw) - ANSWER.size
     assert answer(raw[ANSWER.size :]) == value
+
+
+@given(VALUES, st.integers(1, 20))
+def test_a_message_is_whole_however_it_comes(value: object, step: int) -> None:
+    """In pieces of any size, also within its head."""
+    raw, read = packed(value), [step]
+
+    def more(most: int) -> bytes:
+        begin, read[0] = read[0], read[0] + min(step, most)
+        return raw[begin : read[0]]
+
+    (size, _), body = whole(HEAD, raw[:step], more)
+    assert unpacked(size, body) == value
+
+
+def test_a_message_that_is_too_long_is_refused_unread() -> None:
+    """The head's word is enough."""
+    with pytest.raises(ValueError, match="too long"):
+        whole(HEAD, HEAD.pack(60, 41), lambda _: pytest.fail("it was read"), 100)
 
 
 def test_an_answer_of_another_kind_is_refused() -> None:

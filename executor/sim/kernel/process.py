@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -328,6 +328,3 @@ def released(opened: OpenFile) -> None:
         pipe.writers -= opened.writable
     elif opened.kind == "socket" and opened.extra is not None:
         opened.extra.close()
-
-
-Handler = Callable[..., Any]

@@ -19,7 +19,6 @@ import types
 import wire
 
 import mmap as real_mmap
-from wire import ANSWER, packed
 
 PRELOADED = (
     "os", "io", "stat", "posixpath", "genericpath", "pathlib", "subprocess", "tempfile", "shutil", "socket", "selectors",
@@ -51,34 +50,20 @@ class Unmodelled(BaseException):
     """Something the simulator has no answer to; ends the puppet and makes the scenario UNMEASURED."""
 
 
-USUAL = 4096
-"""Bytes that are read at first: most answers are less."""
-MOST_AT_ONCE = 1 << 20
-
-
 class Channel:
     """The puppet's one line to the model. One message is under way at a time, so a read never takes more than one."""
 
     fd = -1
 
     def send(self, value):
-        data = packed(value)
+        data = wire.packed(value)
         sent = real.write(self.fd, data)
         while sent < len(data):
             sent += real.write(self.fd, memoryview(data)[sent:])
 
     def receive(self):
-        data = self._more(USUAL)
-        while len(data) < ANSWER.size:
-            data += self._more(USUAL)
-        left = ANSWER.size + ANSWER.unpack_from(data)[0] - len(data)
-        if left:
-            parts = [data]
-            while left:
-                parts.append(self._more(min(left, MOST_AT_ONCE)))
-                left -= len(parts[-1])
-            data = b"".join(parts)
-        return wire.answer(data[ANSWER.size :])
+        _, body = wire.whole(wire.ANSWER, self._more(wire.USUAL), self._more)
+        return wire.answer(body)
 
     def _more(self, most):
         """What has come; without the model there is nothing to live for."""

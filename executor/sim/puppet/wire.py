@@ -10,13 +10,17 @@ from __future__ import annotations
 import json
 import marshal
 import struct
-import types
+from collections.abc import Callable
 from typing import Any
 
 HEAD = struct.Struct("<II")
 """Bytes of JSON, and bytes behind it."""
 ANSWER = struct.Struct("<I")
 """Bytes of an answer."""
+USUAL = 4096
+"""Bytes that are read at first: most messages are less."""
+MOST_AT_ONCE = 256 * 1024
+"""Bytes of one read. Nobody says anything more before he has his answer, so a read never takes more than a message."""
 MARK = "$b"
 _MARKED = b'"$b"'
 _OLD = 2
@@ -36,6 +40,26 @@ def answer(raw: bytes) -> Any:
     return marshal.loads(raw)  # noqa: S302 - the model's own words, read by a puppet
 
 
+def whole(
+    head: struct.Struct, first: bytes, more: Callable[[int], bytes], most: int | None = None
+) -> tuple[tuple[int, ...], bytes]:
+    """The sizes in a message's head, and its body. `first` has come; `more(n)` waits for up to n further bytes.
+
+    Raises `ValueError` for a body of more than `most` bytes, before it is read.
+    """
+    while len(first) < head.size:
+        first += more(USUAL)
+    sizes = head.unpack_from(first)
+    if most is not None and sum(sizes) > most:
+        raise ValueError("a message that is too long")
+    parts = [first[head.size :]]
+    left = sum(sizes) - len(parts[0])
+    while left > 0:
+        parts.append(more(min(left, MOST_AT_ONCE)))
+        left -= len(parts[-1])
+    return sizes, b"".join(parts)
+
+
 def packed(value: Any) -> bytes:
     """One message."""
     try:
@@ -50,8 +74,6 @@ def _packed_aside(value: Any) -> bytes:
     behind: list[bytes] = []
 
     def aside(one: Any) -> Any:
-        if isinstance(one, types.SimpleNamespace):
-            return vars(one)
         data = bytes(memoryview(one))
         behind.append(data)
         return {MARK: len(data)}

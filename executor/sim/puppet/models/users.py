@@ -14,17 +14,23 @@ def _table(path, width):
     return rows
 
 
+class Record(tuple):
+    """A line of a table, by the names of its fields too."""
+
+    names = ()
+
+    def __getattr__(self, name):
+        if name not in self.names:
+            raise AttributeError(name)
+        return self[self.names.index(name)]
+
+
 def pwd_module():
     """`pwd` from the guest's /etc/passwd."""
     m = types.ModuleType("pwd")
 
-    class struct_passwd(tuple):
+    class struct_passwd(Record):
         names = ("pw_name", "pw_passwd", "pw_uid", "pw_gid", "pw_gecos", "pw_dir", "pw_shell")
-
-        def __getattr__(self, name):
-            if name not in self.names:
-                raise AttributeError(name)
-            return self[self.names.index(name)]
 
     def every():
         return [
@@ -47,13 +53,8 @@ def grp_module():
     """`grp` from the guest's /etc/group."""
     m = types.ModuleType("grp")
 
-    class struct_group(tuple):
+    class struct_group(Record):
         names = ("gr_name", "gr_passwd", "gr_gid", "gr_mem")
-
-        def __getattr__(self, name):
-            if name not in self.names:
-                raise AttributeError(name)
-            return self[self.names.index(name)]
 
     def every():
         return [
